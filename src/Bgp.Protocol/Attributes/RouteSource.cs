@@ -1,0 +1,22 @@
+namespace Bgp.Protocol;
+
+/// <summary>Where a route came from.</summary>
+public enum RouteSource : byte
+{
+    /// <summary>Learned over BGP.</summary>
+    Bgp = 0,
+
+    /// <summary>Learned from the kernel's routing table.</summary>
+    Kernel = 1,
+
+    /// <summary>Configured under <c>originate</c>.</summary>
+    Originate = 2,
+}
+
+/// <summary>What a route that was not learned over BGP carries beside its BGP attributes. It never leaves this host.</summary>
+/// <param name="Source"><see cref="RouteSource.Kernel"/> or <see cref="RouteSource.Originate"/>.</param>
+/// <param name="KernelProtocol">rtm_protocol of a kernel route, else 0.</param>
+/// <param name="Metric">RTA_PRIORITY; 0 where the route carries none.</param>
+/// <param name="Interface">Name of the outgoing interface, at most 15 characters; empty for none.</param>
+/// <param name="Gateway">The kernel route's gateway, or none.</param>
+public readonly record struct LocalRouteInfo(RouteSource Source, byte KernelProtocol, uint Metric, string Interface, IpAddr Gateway);

@@ -1,0 +1,150 @@
+using System.Buffers.Binary;
+using System.Globalization;
+
+namespace Bgp.Protocol;
+
+/// <summary>An IPv4 prefix in 8 bytes: address in bits 8-39, length in bits 0-7, so that one integer compare is equality and order.</summary>
+public readonly struct Ipv4Prefix : IPrefix<Ipv4Prefix>
+{
+    private readonly ulong _key;
+
+    private Ipv4Prefix(ulong key) => _key = key;
+
+    /// <summary>From a value in host order; host bits are cleared. <paramref name="length"/> is 0-32.</summary>
+    public Ipv4Prefix(uint address, int length) => _key = ((ulong)(address & Mask(length)) << 8) | (uint)length;
+
+    /// <inheritdoc/>
+    public static AfiSafi Family => AfiSafi.Ipv4Unicast;
+
+    /// <inheritdoc/>
+    public static int MaxLength => 32;
+
+    /// <summary>address &lt;&lt; 8 | length.</summary>
+    public ulong Key => _key;
+
+    /// <summary>The network address in host order.</summary>
+    public uint Value => (uint)(_key >> 8);
+
+    /// <inheritdoc/>
+    public IpAddr Address => IpAddr.V4(Value);
+
+    /// <inheritdoc/>
+    public int Length => (byte)_key;
+
+    /// <inheritdoc/>
+    public int WireLength => 1 + ((Length + 7) >> 3);
+
+    /// <inheritdoc/>
+    public ulong Hash => Mix.Hash(_key);
+
+    private static uint Mask(int length) => length == 0 ? 0 : uint.MaxValue << (32 - length);
+
+    /// <inheritdoc/>
+    public static Ipv4Prefix Create(IpAddr address, int length) => new(address.V4Value, length);
+
+    /// <inheritdoc/>
+    public static bool TryRead(ref ReadOnlySpan<byte> source, out Ipv4Prefix prefix)
+    {
+        prefix = default;
+        if (source.IsEmpty)
+        {
+            return false;
+        }
+
+        int length = source[0];
+        int octets = (length + 7) >> 3;
+        if (length > 32 || source.Length <= octets)
+        {
+            return false;
+        }
+
+        uint address;
+        if (source.Length >= 5)
+        {
+            address = BinaryPrimitives.ReadUInt32BigEndian(source[1..]);
+        }
+        else
+        {
+            address = 0;
+            for (int i = 0; i < octets; i++)
+            {
+                address |= (uint)source[1 + i] << (24 - (8 * i));
+            }
+        }
+
+        prefix = new Ipv4Prefix(address, length);
+        source = source[(1 + octets)..];
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public int Write(Span<byte> into)
+    {
+        int length = Length;
+        into[0] = (byte)length;
+        uint value = Value;
+        int octets = (length + 7) >> 3;
+        for (int i = 0; i < octets; i++)
+        {
+            into[1 + i] = (byte)(value >> (24 - (8 * i)));
+        }
+
+        return 1 + octets;
+    }
+
+    /// <inheritdoc/>
+    public static bool TryParse(string? text, out Ipv4Prefix prefix)
+    {
+        prefix = default;
+        if (!PrefixText.TrySplit(text, 32, out IpAddr address, out int length) || !address.IsV4)
+        {
+            return false;
+        }
+
+        prefix = new Ipv4Prefix(address.V4Value, length);
+        return prefix.Value == address.V4Value;
+    }
+
+    /// <summary>Parses, or throws <see cref="FormatException"/>: for constants and tests.</summary>
+    public static Ipv4Prefix Parse(string text) =>
+        TryParse(text, out Ipv4Prefix prefix) ? prefix : throw new FormatException($"'{text}' is not an IPv4 prefix");
+
+    /// <inheritdoc/>
+    public bool Contains(Ipv4Prefix other) => other.Length >= Length && (other.Value & Mask(Length)) == Value;
+
+    /// <inheritdoc/>
+    public int Bit(int index) => (int)(Value >> (31 - index)) & 1;
+
+    /// <inheritdoc/>
+    public bool Equals(Ipv4Prefix other) => _key == other._key;
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => obj is Ipv4Prefix other && Equals(other);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => (int)Hash;
+
+    /// <inheritdoc/>
+    public int CompareTo(Ipv4Prefix other) => _key.CompareTo(other._key);
+
+    /// <inheritdoc/>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Address}/{Length}");
+
+    /// <summary>Equality.</summary>
+    public static bool operator ==(Ipv4Prefix left, Ipv4Prefix right) => left._key == right._key;
+
+    /// <summary>Inequality.</summary>
+    public static bool operator !=(Ipv4Prefix left, Ipv4Prefix right) => left._key != right._key;
+
+    /// <summary>Order.</summary>
+    public static bool operator <(Ipv4Prefix left, Ipv4Prefix right) => left._key < right._key;
+
+    /// <summary>Order.</summary>
+    public static bool operator >(Ipv4Prefix left, Ipv4Prefix right) => left._key > right._key;
+
+    /// <summary>Order.</summary>
+    public static bool operator <=(Ipv4Prefix left, Ipv4Prefix right) => left._key <= right._key;
+
+    /// <summary>Order.</summary>
+    public static bool operator >=(Ipv4Prefix left, Ipv4Prefix right) => left._key >= right._key;
+}

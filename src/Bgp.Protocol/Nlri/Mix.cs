@@ -1,0 +1,19 @@
+using System.Numerics;
+
+namespace Bgp.Protocol;
+
+/// <summary>
+/// Fixed-seed 64-bit mixing. The framework's HashCode is seeded per process, so a simulation that hashes with it would not replay.
+/// </summary>
+public static class Mix
+{
+    /// <summary>Mixes one word so that every input bit reaches the low bits.</summary>
+    public static ulong Hash(ulong value)
+    {
+        value = (value ^ (value >> 32)) * 0x9E3779B97F4A7C15UL;
+        return value ^ (value >> 29);
+    }
+
+    /// <summary>Mixes two words.</summary>
+    public static ulong Hash(ulong first, ulong second) => Hash(Hash(first) ^ BitOperations.RotateLeft(second, 23) ^ (second * 0xC2B2AE3D27D4EB4FUL));
+}

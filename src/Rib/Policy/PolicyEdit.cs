@@ -1,0 +1,56 @@
+using Bgp.Protocol;
+
+namespace Rib;
+
+/// <summary>
+/// What a filter rule changes on the routes it accepts. Immutable and compared by reference: (attribute set, edit) is the key under which
+/// the edited set is remembered, so a table of a million prefixes with ten sets edits ten times.
+/// </summary>
+public sealed class PolicyEdit
+{
+    /// <summary>New LOCAL_PREF.</summary>
+    public uint? LocalPref { get; init; }
+
+    /// <summary>New MULTI_EXIT_DISC.</summary>
+    public uint? Med { get; init; }
+
+    /// <summary>Standard communities to add.</summary>
+    public IReadOnlyList<uint> AddCommunities { get; init; } = [];
+
+    /// <summary>Standard communities to remove.</summary>
+    public IReadOnlyList<uint> RemoveCommunities { get; init; } = [];
+
+    /// <summary>Large communities to add.</summary>
+    public IReadOnlyList<(uint Global, uint Data1, uint Data2)> AddLargeCommunities { get; init; } = [];
+
+    /// <summary>How many more times our AS number is prepended.</summary>
+    public int Prepend { get; init; }
+
+    /// <summary>New next hop; none leaves it.</summary>
+    public IpAddr NextHop { get; init; }
+
+    /// <summary>Metric of the kernel route that installing this path makes.</summary>
+    public uint? KernelMetric { get; init; }
+}
+
+/// <summary>The answer of a policy for one route.</summary>
+/// <param name="Accept">Whether the route goes on.</param>
+/// <param name="Edit">What changes; null for nothing.</param>
+/// <param name="Rule">Which rule decided, for <c>explain</c> and <c>rejectedBy</c>: a constant per rule, never built per route.</param>
+public readonly record struct PolicyResult(bool Accept, PolicyEdit? Edit, string Rule);
+
+/// <summary>What a policy may know of a route beside its prefix and attributes.</summary>
+/// <param name="Source">The peer that sent the route (<see cref="PeerKind.Local"/> for own routes).</param>
+/// <param name="Target">The peer (or any member of the group of peers) it would go to, or on import the same as the source.</param>
+public readonly record struct PolicyContext(RibPeer Source, RibPeer Target);
+
+/// <summary>A compiled chain of filters. Pure: same route, same answer.</summary>
+public interface IRoutePolicy<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    /// <summary>Decides one route.</summary>
+    PolicyResult Evaluate(in TPrefix prefix, PathAttributes attributes, in PolicyContext context);
+
+    /// <summary>A text equal exactly for policies with the same content, in order and sets: part of the update group key.</summary>
+    string ContentKey { get; }
+}

@@ -1,0 +1,1 @@
+System.Console.WriteLine("fuzz entry points are added with the parsers");
