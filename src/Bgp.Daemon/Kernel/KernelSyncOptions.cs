@@ -1,0 +1,29 @@
+namespace Bgp.Daemon.Kernel;
+
+/// <summary>How <see cref="KernelSync"/> works.</summary>
+public sealed record KernelSyncOptions
+{
+    /// <summary>The routing table that is watched and written; 254 is main.</summary>
+    public uint Table { get; init; } = 254;
+
+    /// <summary>rtm_protocol of our routes; 12 is what BIRD writes and what Calico's agent leaves alone.</summary>
+    public byte Protocol { get; init; } = 12;
+
+    /// <summary>Receive buffer of the socket that hears notifications, bytes. An overrun costs a full dump.</summary>
+    public int ReceiveBufferBytes { get; init; } = 8 << 20;
+
+    /// <summary>How often the tables are compared with a full dump although nothing seems to be missing.</summary>
+    public TimeSpan AuditInterval { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Whether desired routes are written. When false only learning works.</summary>
+    public bool Install { get; init; } = true;
+
+    /// <summary>Called on a thread of the kernel side with one line for the log; must not block.</summary>
+    public Action<string>? Log { get; init; }
+}
+
+/// <summary>Counters since the start. All of both families.</summary>
+public readonly record struct KernelSyncStatistics(
+    long Requests, long RequestErrors, long Batches, long Notifications, long OwnEchoes, long Malformed, long Overruns, long Resyncs, long Verifications,
+    int Links, int Addresses, int RoutesV4, int RoutesV6, int OwnV4, int OwnV6, int DesiredV4, int DesiredV6, int PendingV4, int PendingV6, int FailedV4, int FailedV6,
+    string? LastError);
