@@ -37,4 +37,7 @@ public enum PathFlags : byte
 
     /// <summary>Carries an ADD-PATH identifier in the side page (RFC 7911).</summary>
     HasPathId = 4,
+
+    /// <summary>Carries a MULTI_EXIT_DISC other than 0.</summary>
+    HasMed = 8,
 }

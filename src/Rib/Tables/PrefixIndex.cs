@@ -1,0 +1,239 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+using Bgp.Protocol;
+
+namespace Rib;
+
+/// <summary>State of one prefix: 16 octets beside the prefix itself.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 4)]
+internal struct PrefixEntry<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    internal TPrefix Prefix;
+
+    /// <summary>First path, or 0; while the entry is free, the next free index.</summary>
+    internal uint Block;
+
+    /// <summary>Paths stored.</summary>
+    internal ushort Count;
+
+    /// <summary>Consumers that hold state under this index.</summary>
+    internal ushort Pins;
+
+    /// <summary>Size class of the block.</summary>
+    internal byte Class;
+
+    internal EntryFlags Flags;
+}
+
+[Flags]
+internal enum EntryFlags : byte
+{
+    None = 0,
+    InUse = 1,
+    Dirty = 2,
+
+    /// <summary>Some path carries a MED other than 0, so that a decision looks at the whole set.</summary>
+    AnyMed = 4,
+
+    /// <summary>Waits to be freed at the next drain.</summary>
+    Leaving = 8,
+}
+
+/// <summary>
+/// Exact-match index from prefixes to dense 32-bit numbers, which every other table uses in place of the prefix.
+/// </summary>
+/// <remarks>
+/// Open addressing with linear probing at most ¾ full; a slot holds 32 bits of the hash beside the number, so that a probe that does not match costs no
+/// visit to the entry. Entries live in chunks that never move. Numbers are reused after <see cref="Remove"/>. Memory: 8 octets a slot and the entry.
+/// </remarks>
+internal sealed class PrefixIndex<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    private const int ChunkBits = 14;
+    private const int ChunkSize = 1 << ChunkBits;
+
+    private PrefixEntry<TPrefix>[][] _chunks = [];
+    private ulong[] _slots = new ulong[64];
+    private uint _limit = 1;
+    private uint _firstFree;
+
+    /// <summary>Prefixes present.</summary>
+    internal int Count { get; private set; }
+
+    /// <summary>One more than the highest number given out. Number 0 is never used.</summary>
+    internal uint Limit => _limit;
+
+    internal long Bytes => (_slots.Length * 8L) + (_chunks.Length * (long)ChunkSize * Unsafe.SizeOf<PrefixEntry<TPrefix>>());
+
+    internal ref PrefixEntry<TPrefix> this[uint index] => ref _chunks[index >> ChunkBits][index & (ChunkSize - 1)];
+
+    /// <summary>Asks the processor for the slots of prefixes that are looked up next.</summary>
+    internal void Prefetch(ReadOnlySpan<TPrefix> prefixes)
+    {
+        if (!Sse.IsSupported)
+        {
+            return;
+        }
+
+        int mask = _slots.Length - 1;
+        ref ulong first = ref MemoryMarshal.GetArrayDataReference(_slots);
+        foreach (ref readonly TPrefix prefix in prefixes)
+        {
+            unsafe
+            {
+                Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.Add(ref first, (int)prefix.Hash & mask)));
+            }
+        }
+    }
+
+    /// <summary>Asks for the entry behind a slot that <see cref="Prefetch"/> brought in.</summary>
+    internal void PrefetchEntry(in TPrefix prefix)
+    {
+        if (!Sse.IsSupported)
+        {
+            return;
+        }
+
+        ulong slot = _slots[(int)prefix.Hash & (_slots.Length - 1)];
+        if (slot != 0)
+        {
+            unsafe
+            {
+                Sse.Prefetch0(Unsafe.AsPointer(ref this[(uint)slot]));
+            }
+        }
+    }
+
+    internal bool TryFind(in TPrefix prefix, out uint index)
+    {
+        ulong hash = prefix.Hash;
+        int mask = _slots.Length - 1;
+        int at = (int)hash & mask;
+        uint tag = (uint)(hash >> 32);
+        ulong slot;
+        while ((slot = _slots[at]) != 0)
+        {
+            if ((uint)(slot >> 32) == tag && this[(uint)slot].Prefix.Equals(prefix))
+            {
+                index = (uint)slot;
+                return true;
+            }
+
+            at = (at + 1) & mask;
+        }
+
+        index = 0;
+        return false;
+    }
+
+    internal uint FindOrAdd(in TPrefix prefix)
+    {
+        if (Count >= _slots.Length / 4 * 3)
+        {
+            Grow();
+        }
+
+        ulong hash = prefix.Hash;
+        int mask = _slots.Length - 1;
+        int at = (int)hash & mask;
+        uint tag = (uint)(hash >> 32);
+        ulong slot;
+        while ((slot = _slots[at]) != 0)
+        {
+            if ((uint)(slot >> 32) == tag && this[(uint)slot].Prefix.Equals(prefix))
+            {
+                return (uint)slot;
+            }
+
+            at = (at + 1) & mask;
+        }
+
+        uint index = TakeIndex();
+        ref PrefixEntry<TPrefix> entry = ref this[index];
+        entry = default;
+        entry.Prefix = prefix;
+        entry.Flags = EntryFlags.InUse;
+        _slots[at] = ((ulong)tag << 32) | index;
+        Count++;
+        return index;
+    }
+
+    internal void Remove(uint index)
+    {
+        ref PrefixEntry<TPrefix> entry = ref this[index];
+        int mask = _slots.Length - 1;
+        int hole = (int)entry.Prefix.Hash & mask;
+        while ((uint)_slots[hole] != index)
+        {
+            hole = (hole + 1) & mask;
+        }
+
+        int at = hole;
+        while (true)
+        {
+            at = (at + 1) & mask;
+            ulong slot = _slots[at];
+            if (slot == 0)
+            {
+                break;
+            }
+
+            int home = (int)this[(uint)slot].Prefix.Hash & mask;
+            if (((at - home) & mask) >= ((at - hole) & mask))
+            {
+                _slots[hole] = slot;
+                hole = at;
+            }
+        }
+
+        _slots[hole] = 0;
+        entry.Flags = EntryFlags.None;
+        entry.Block = _firstFree;
+        _firstFree = index;
+        Count--;
+    }
+
+    private uint TakeIndex()
+    {
+        if (_firstFree != 0)
+        {
+            uint index = _firstFree;
+            _firstFree = this[index].Block;
+            return index;
+        }
+
+        if (_limit >> ChunkBits >= (uint)_chunks.Length)
+        {
+            Array.Resize(ref _chunks, _chunks.Length + 1);
+            _chunks[^1] = new PrefixEntry<TPrefix>[ChunkSize];
+        }
+
+        return _limit++;
+    }
+
+    private void Grow()
+    {
+        ulong[] old = _slots;
+        ulong[] slots = new ulong[old.Length * 2];
+        int mask = slots.Length - 1;
+        foreach (ulong slot in old)
+        {
+            if (slot == 0)
+            {
+                continue;
+            }
+
+            int at = (int)this[(uint)slot].Prefix.Hash & mask;
+            while (slots[at] != 0)
+            {
+                at = (at + 1) & mask;
+            }
+
+            slots[at] = slot;
+        }
+
+        _slots = slots;
+    }
+}

@@ -1,0 +1,290 @@
+using Bgp.Protocol;
+
+namespace Rib;
+
+/// <summary>The part of the table that decides.</summary>
+public sealed partial class RibShard<TPrefix>
+{
+    private HashSet<IpAddr> _changedNextHops = [];
+    private HashSet<IpAddr> _walking = [];
+    private uint _walkCursor;
+    private bool _walkActive;
+
+    /// <summary>The decision's view of a stored path.</summary>
+    public Candidate CandidateOf(uint index, in Path path)
+    {
+        ref readonly RankInfo info = ref Rank(path.Attr);
+        return new Candidate(path.Rank, info.Attributes!, PeerAt(path.Peer), info.Metric, PathIdOf(index, path));
+    }
+
+    /// <inheritdoc/>
+    public ReadOnlySpan<Path> Select(uint index, int maxPaths, out int multipath)
+    {
+        multipath = 0;
+        if (!IsInUse(index))
+        {
+            return default;
+        }
+
+        ref PrefixEntry<TPrefix> entry = ref _index[index];
+        if (entry.Count == 0)
+        {
+            return default;
+        }
+
+        Span<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        if (!IsEligible(paths[0]))
+        {
+            return default;
+        }
+
+        multipath = 1;
+        if (maxPaths <= 1 || entry.Count == 1)
+        {
+            return paths[..1];
+        }
+
+        return SelectMany(index, paths, maxPaths, out multipath);
+    }
+
+    /// <summary>
+    /// Why one of two stored paths of a prefix is preferred: positive when <paramref name="a"/> is. With a MED about, the answer is the one for this pair.
+    /// </summary>
+    public int Compare(uint index, in Path a, in Path b, out DecisionStep step)
+    {
+        if (IsEligible(a) != IsEligible(b))
+        {
+            step = DecisionStep.Eligible;
+            return IsEligible(a) ? 1 : -1;
+        }
+
+        Candidate first = CandidateOf(index, a);
+        Candidate second = CandidateOf(index, b);
+        if (DecisionProcess.MedRemoves(first, second) || DecisionProcess.MedRemoves(second, first))
+        {
+            step = DecisionStep.Med;
+            return DecisionProcess.MedRemoves(first, second) ? 1 : -1;
+        }
+
+        return DecisionProcess.CompareTies(first, second, out step);
+    }
+
+    /// <summary>Says that these next hops resolve differently now. Their paths are ranked anew by <see cref="RerankStep"/>.</summary>
+    public void NextHopsChanged(ReadOnlySpan<IpAddr> nextHops)
+    {
+        _resolution++;
+        foreach (IpAddr nextHop in nextHops)
+        {
+            _changedNextHops.Add(nextHop);
+        }
+    }
+
+    /// <summary>
+    /// Ranks the next <paramref name="budget"/> prefixes anew where their next hops changed; true when there is more to do. One walk serves all
+    /// changes that were known when it started.
+    /// </summary>
+    public bool RerankStep(int budget)
+    {
+        if (!_walkActive)
+        {
+            if (_changedNextHops.Count == 0)
+            {
+                return false;
+            }
+
+            (_walking, _changedNextHops) = (_changedNextHops, _walking);
+            _changedNextHops.Clear();
+            (_walkActive, _walkCursor) = (true, 0);
+        }
+
+        for (; budget > 0 && _walkCursor < _index.Limit; _walkCursor++, budget--)
+        {
+            ref PrefixEntry<TPrefix> entry = ref _index[_walkCursor];
+            if ((entry.Flags & EntryFlags.InUse) != 0 && entry.Count > 0)
+            {
+                Rerank(_walkCursor, ref entry);
+            }
+        }
+
+        if (_walkCursor >= _index.Limit)
+        {
+            _walkActive = false;
+            _walking.Clear();
+        }
+
+        return _walkActive || _changedNextHops.Count > 0;
+    }
+
+    private void Rerank(uint index, ref PrefixEntry<TPrefix> entry)
+    {
+        Span<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        Path oldHead = paths[0];
+        bool touched = false;
+        bool mattered = false;
+        for (int i = 0; i < paths.Length; i++)
+        {
+            ref Path path = ref paths[i];
+            ref readonly RankInfo info = ref Rank(path.Attr);
+            if (info.Attributes!.Source != RouteSource.Bgp || !_walking.Contains(info.Attributes.NextHop))
+            {
+                continue;
+            }
+
+            touched = true;
+            mattered |= IsEligible(path);
+            path.Rank = info.Rank;
+            path.Flags = (ushort)((path.Flags & ~(int)PathFlags.Unresolved) | (int)(info.Flags & PathFlags.Unresolved));
+            mattered |= IsEligible(path);
+        }
+
+        if (!touched)
+        {
+            return;
+        }
+
+        if (entry.Count > 1)
+        {
+            Elect(ref entry);
+        }
+
+        // Also when the best stays the same path: it may resolve through another gateway now, which the kernel route must follow.
+        if (mattered || !IsSame(_blocks.Span(entry.Block, 1)[0], oldHead))
+        {
+            MarkDirty(index, ref entry);
+        }
+    }
+
+    private ref readonly RankInfo Rank(uint attrId)
+    {
+        if (attrId >= _ranks.Length)
+        {
+            Array.Resize(ref _ranks, (int)Math.Max(attrId + 1, (uint)_ranks.Length * 2));
+        }
+
+        ref RankInfo info = ref _ranks[attrId];
+        PathAttributes attributes = _attributes.Get(attrId);
+        if (!ReferenceEquals(info.Attributes, attributes) || info.Resolution != _resolution)
+        {
+            NextHopState state = attributes.Source == RouteSource.Bgp ? _resolver.Resolve(attributes.NextHop) : new NextHopState(true, 0);
+            info = new RankInfo
+            {
+                Attributes = attributes,
+                Rank = RankKey.Compute(attributes, _options.ElevatedByLocalPref),
+                Metric = state.Metric,
+                Resolution = _resolution,
+                Flags = (state.Resolved ? PathFlags.None : PathFlags.Unresolved) | (attributes.Med is > 0 ? PathFlags.HasMed : PathFlags.None),
+            };
+        }
+
+        return ref info;
+    }
+
+    private bool IsBetter(ref PrefixEntry<TPrefix> entry, int a, int b) =>
+        DecisionProcess.CompareTies(CandidateAt(ref entry, a), CandidateAt(ref entry, b), out _) > 0;
+
+    private Candidate CandidateAt(ref PrefixEntry<TPrefix> entry, int at)
+    {
+        Path path = _blocks.Span(entry.Block, entry.Count)[at];
+        ref readonly RankInfo info = ref Rank(path.Attr);
+        return new Candidate(path.Rank, info.Attributes!, PeerAt(path.Peer), info.Metric, _blocks.PathId(entry.Block + (uint)at));
+    }
+
+    /// <summary>Puts the best eligible path at the head, looking at the whole set.</summary>
+    private void Elect(ref PrefixEntry<TPrefix> entry)
+    {
+        bool anyMed = (entry.Flags & EntryFlags.AnyMed) != 0;
+        ReadOnlySpan<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        int best = -1;
+        for (int i = 0; i < paths.Length; i++)
+        {
+            if (!IsEligible(paths[i]) || (best >= 0 && paths[i].Rank < paths[best].Rank))
+            {
+                continue;
+            }
+
+            if (anyMed && IsRemovedByMed(ref entry, i))
+            {
+                continue;
+            }
+
+            if (best < 0 || paths[i].Rank > paths[best].Rank || IsBetter(ref entry, i, best))
+            {
+                best = i;
+            }
+        }
+
+        if (best < 0)
+        {
+            return;
+        }
+
+        Swap(ref entry, 0, best);
+    }
+
+    private bool IsRemovedByMed(ref PrefixEntry<TPrefix> entry, int at)
+    {
+        ReadOnlySpan<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        Candidate candidate = CandidateAt(ref entry, at);
+        for (int i = 0; i < paths.Length; i++)
+        {
+            if (i != at && IsEligible(paths[i]) && paths[i].Rank == candidate.Rank && DecisionProcess.MedRemoves(CandidateAt(ref entry, i), candidate))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private ReadOnlySpan<Path> SelectMany(uint index, ReadOnlySpan<Path> paths, int maxPaths, out int multipath)
+    {
+        if (_scratch.Length < paths.Length)
+        {
+            _scratch = new Path[paths.Length * 2];
+        }
+
+        int count = 0;
+        _scratch[count++] = paths[0];
+        for (int i = 1; i < paths.Length; i++)
+        {
+            if (IsEligible(paths[i]))
+            {
+                _scratch[count++] = paths[i];
+            }
+        }
+
+        Span<Path> selected = _scratch.AsSpan(0, count);
+        Candidate best = CandidateOf(index, selected[0]);
+
+        // Insertion sort behind the best: sets are small. Equal-cost paths come first, then the rest by preference.
+        for (int i = 2; i < count; i++)
+        {
+            Path path = selected[i];
+            Candidate candidate = CandidateOf(index, path);
+            bool equal = DecisionProcess.AreMultipath(best, candidate);
+            int at = i;
+            while (at > 1)
+            {
+                Candidate before = CandidateOf(index, selected[at - 1]);
+                bool beforeEqual = DecisionProcess.AreMultipath(best, before);
+                if (beforeEqual != equal ? beforeEqual : DecisionProcess.CompareTies(before, candidate, out _) >= 0)
+                {
+                    break;
+                }
+
+                selected[at] = selected[at - 1];
+                at--;
+            }
+
+            selected[at] = path;
+        }
+
+        multipath = 1;
+        while (multipath < count && multipath < maxPaths && DecisionProcess.AreMultipath(best, CandidateOf(index, selected[multipath])))
+        {
+            multipath++;
+        }
+
+        return selected[..Math.Min(count, maxPaths)];
+    }
+}

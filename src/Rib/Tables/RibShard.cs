@@ -1,0 +1,560 @@
+using Bgp.Protocol;
+
+namespace Rib;
+
+/// <summary>
+/// One family's Adj-RIBs-In and Loc-RIB in one structure: all paths to each prefix, the best first.
+/// </summary>
+/// <remarks>
+/// A prefix has a dense index and a block of 16-byte paths. Filtered and unresolved paths are kept, flagged, and never selected. The path at
+/// the head of the block is the best eligible one; a change touches the rest of the block only when the head got worse, or when a MED is about
+/// (then the whole set decides, so that the order of arrival does not matter).
+/// <para>Invariants: the sum of a peer's paths equals its received prefixes; each stored path holds one reference to its attribute set; the head is the best
+/// eligible path or none is eligible; a prefix whose selection changed is in the dirty queue once.</para>
+/// <para>Sessions are told apart by an epoch in the path's flags: a path is stale when its epoch is not its peer's. Losing a session is one increment; a
+/// resumable sweep removes what is stale, at once or when the neighbour had its chance to confirm (RFC 4724). Staleness does not change the rank.</para>
+/// <para>Single writer: every member is called on the loop that owns the table. The per-peer counts may be read from elsewhere.</para>
+/// <para>Cost: 24 bytes a prefix (IPv4) and about 11 in the index, 16 a path; nothing on the heap per route.</para>
+/// </remarks>
+public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    private const int EpochShift = 8;
+
+    private readonly AttributeTable _attributes;
+    private readonly INextHopResolver _resolver;
+    private readonly RibOptions _options;
+    private readonly PrefixIndex<TPrefix> _index = new();
+    private readonly PathBlocks _blocks = new();
+    private readonly Queue<uint> _dirty = new();
+    private readonly List<uint> _leaving = [];
+    private PeerState[] _peers = new PeerState[16];
+    private Path[] _scratch = new Path[64];
+    private RankInfo[] _ranks = new RankInfo[256];
+    private int _resolution = 1;
+
+    private struct PeerState
+    {
+        internal RibPeer? Peer;
+        internal byte Epoch;
+        internal int Paths;
+        internal int Filtered;
+        internal int Stale;
+    }
+
+    /// <summary>What an attribute set means for ranking, remembered by id; valid for the same object and the same state of the next hops.</summary>
+    private struct RankInfo
+    {
+        internal PathAttributes? Attributes;
+        internal ulong Rank;
+        internal uint Metric;
+        internal int Resolution;
+        internal PathFlags Flags;
+    }
+
+    /// <summary>An empty table.</summary>
+    public RibShard(AttributeTable attributes, INextHopResolver resolver, RibOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(attributes);
+        ArgumentNullException.ThrowIfNull(resolver);
+        ArgumentNullException.ThrowIfNull(options);
+        (_attributes, _resolver, _options) = (attributes, resolver, options);
+    }
+
+    /// <summary>Prefixes with at least one path, or still held by a consumer.</summary>
+    public int PrefixCount => _index.Count;
+
+    /// <summary>Paths stored, of all peers.</summary>
+    public int TotalPaths { get; private set; }
+
+    /// <summary>Octets held by index and paths.</summary>
+    public long Bytes => _index.Bytes + _blocks.Bytes;
+
+    /// <inheritdoc/>
+    public uint IndexLimit => _index.Limit;
+
+    /// <summary>Whether <see cref="DrainChanges"/> would return something.</summary>
+    public bool HasChanges => _dirty.Count > 0;
+
+    /// <summary>Makes a peer known, or replaces what is known of it (a new session).</summary>
+    public void SetPeer(RibPeer peer)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        StateOf(peer.Index).Peer = peer;
+    }
+
+    /// <summary>Paths stored from a peer, filtered ones included.</summary>
+    public int PathCount(ushort peer) => peer < _peers.Length ? _peers[peer].Paths : 0;
+
+    /// <summary>Paths stored from a peer that import policy accepted.</summary>
+    public int AcceptedCount(ushort peer) => peer < _peers.Length ? _peers[peer].Paths - _peers[peer].Filtered : 0;
+
+    /// <summary>Paths of an earlier session of a peer that this one has not confirmed.</summary>
+    public int StaleCount(ushort peer) => peer < _peers.Length ? _peers[peer].Stale : 0;
+
+    /// <summary>Stores or replaces one path per prefix. <paramref name="pathIds"/> is empty or as long as <paramref name="prefixes"/>.</summary>
+    public void Reach(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer, uint attrId, PathFlags flags)
+    {
+        ref readonly RankInfo info = ref Rank(attrId);
+        ref PeerState state = ref StateOf(peer);
+        ushort wanted = (ushort)((byte)(flags | info.Flags) | (state.Epoch << EpochShift));
+        Prefetch(prefixes);
+        for (int i = 0; i < prefixes.Length; i++)
+        {
+            Path path = new() { Rank = info.Rank, Attr = attrId, Peer = peer, Flags = wanted };
+            uint pathId = pathIds.IsEmpty ? 0 : pathIds[i];
+            if (pathId != 0)
+            {
+                path.Flags |= (ushort)PathFlags.HasPathId;
+            }
+
+            Store(_index.FindOrAdd(prefixes[i]), path, pathId, ref state);
+        }
+    }
+
+    /// <summary>Removes the peer's path to each prefix; unknown ones are no error.</summary>
+    public void Unreach(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer)
+    {
+        Prefetch(prefixes);
+        for (int i = 0; i < prefixes.Length; i++)
+        {
+            if (_index.TryFind(prefixes[i], out uint index))
+            {
+                ref PrefixEntry<TPrefix> entry = ref _index[index];
+                int at = Find(entry, peer, pathIds.IsEmpty ? 0 : pathIds[i]);
+                if (at >= 0)
+                {
+                    RemoveAt(index, ref entry, at);
+                }
+            }
+        }
+    }
+
+    /// <summary>Everything that the peer has sent so far is stale from now on.</summary>
+    public void BumpEpoch(ushort peer)
+    {
+        ref PeerState state = ref StateOf(peer);
+        state.Epoch++;
+        state.Stale = state.Paths;
+    }
+
+    /// <summary>
+    /// Removes stale paths of a peer among the next <paramref name="budget"/> prefixes from <paramref name="cursor"/>; true when none is left.
+    /// </summary>
+    public bool SweepStale(ushort peer, ref uint cursor, int budget)
+    {
+        ref PeerState state = ref StateOf(peer);
+        for (; budget > 0 && cursor < _index.Limit && state.Stale > 0; cursor++, budget--)
+        {
+            ref PrefixEntry<TPrefix> entry = ref _index[cursor];
+            if ((entry.Flags & EntryFlags.InUse) == 0)
+            {
+                continue;
+            }
+
+            for (int i = entry.Count - 1; i >= 0; i--)
+            {
+                Path path = _blocks.Span(entry.Block, entry.Count)[i];
+                if (path.Peer == peer && (byte)(path.Flags >> EpochShift) != state.Epoch)
+                {
+                    RemoveAt(cursor, ref entry, i);
+                    i = Math.Min(i, entry.Count);
+                }
+            }
+        }
+
+        if (state.Stale > 0 && cursor >= _index.Limit)
+        {
+            // A path became stale behind the cursor (a second loss during the sweep): once more from the start.
+            cursor = 0;
+        }
+
+        return state.Stale == 0;
+    }
+
+    /// <summary>
+    /// Hands out the prefixes whose selection changed since they were last handed out, each once; how many were written. Indexes without paths may
+    /// be reused after the next call unless pinned.
+    /// </summary>
+    public int DrainChanges(Span<uint> into)
+    {
+        FreeLeaving();
+        int count = 0;
+        while (count < into.Length && _dirty.TryDequeue(out uint index))
+        {
+            ref PrefixEntry<TPrefix> entry = ref _index[index];
+            entry.Flags &= ~EntryFlags.Dirty;
+            into[count++] = index;
+            if (entry.Count == 0)
+            {
+                Leave(index, ref entry);
+            }
+        }
+
+        return count;
+    }
+
+    /// <inheritdoc/>
+    public TPrefix PrefixAt(uint index) => _index[index].Prefix;
+
+    /// <inheritdoc/>
+    public bool TryFind(in TPrefix prefix, out uint index) => _index.TryFind(prefix, out index);
+
+    /// <summary>Whether an index is in use: walks skip those that are not.</summary>
+    public bool IsInUse(uint index) => index < _index.Limit && index != 0 && (_index[index].Flags & EntryFlags.InUse) != 0;
+
+    /// <inheritdoc/>
+    public ReadOnlySpan<Path> AllPaths(uint index)
+    {
+        if (!IsInUse(index))
+        {
+            return default;
+        }
+
+        ref PrefixEntry<TPrefix> entry = ref _index[index];
+        return entry.Count == 0 ? default : _blocks.Span(entry.Block, entry.Count);
+    }
+
+    /// <inheritdoc/>
+    public uint PathIdOf(uint index, in Path path)
+    {
+        if ((path.Flags & (ushort)PathFlags.HasPathId) == 0)
+        {
+            return 0;
+        }
+
+        ref PrefixEntry<TPrefix> entry = ref _index[index];
+        ReadOnlySpan<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        for (int i = 0; i < paths.Length; i++)
+        {
+            // A peer's paths to one prefix differ in the identifier; equal attributes and flags leave no way, and no need, to tell which.
+            if (paths[i].Peer == path.Peer && paths[i].Attr == path.Attr && paths[i].Flags == path.Flags)
+            {
+                return _blocks.PathId(entry.Block + (uint)i);
+            }
+        }
+
+        return 0;
+    }
+
+    /// <inheritdoc/>
+    public RibPeer? PeerAt(ushort peer) => peer < _peers.Length ? _peers[peer].Peer : null;
+
+    /// <inheritdoc/>
+    public void Pin(uint index) => _index[index].Pins++;
+
+    /// <inheritdoc/>
+    public void Unpin(uint index)
+    {
+        ref PrefixEntry<TPrefix> entry = ref _index[index];
+        if (--entry.Pins == 0 && entry.Count == 0 && (entry.Flags & EntryFlags.Dirty) == 0)
+        {
+            Leave(index, ref entry);
+        }
+    }
+
+    private static bool IsEligible(in Path path) => (path.Flags & (ushort)(PathFlags.Filtered | PathFlags.Unresolved)) == 0;
+
+    private ref PeerState StateOf(ushort peer)
+    {
+        if (peer >= _peers.Length)
+        {
+            Array.Resize(ref _peers, Math.Max(peer + 1, _peers.Length * 2));
+        }
+
+        return ref _peers[peer];
+    }
+
+    private void Prefetch(ReadOnlySpan<TPrefix> prefixes)
+    {
+        if (prefixes.Length < 4)
+        {
+            return;
+        }
+
+        _index.Prefetch(prefixes);
+        foreach (ref readonly TPrefix prefix in prefixes)
+        {
+            _index.PrefetchEntry(prefix);
+        }
+    }
+
+    private int Find(in PrefixEntry<TPrefix> entry, ushort peer, uint pathId)
+    {
+        if (entry.Count == 0)
+        {
+            return -1;
+        }
+
+        ReadOnlySpan<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        for (int i = 0; i < paths.Length; i++)
+        {
+            if (paths[i].Peer == peer
+                && ((paths[i].Flags & (ushort)PathFlags.HasPathId) == 0 ? pathId == 0 : _blocks.PathId(entry.Block + (uint)i) == pathId))
+            {
+                return i;
+            }
+        }
+
+        return -1;
+    }
+
+    private void Store(uint index, in Path path, uint pathId, ref PeerState state)
+    {
+        ref PrefixEntry<TPrefix> entry = ref _index[index];
+        int at = Find(entry, path.Peer, pathId);
+        if (at >= 0)
+        {
+            Path old = _blocks.Span(entry.Block, entry.Count)[at];
+            if (old.Attr == path.Attr && old.Rank == path.Rank && old.Flags == path.Flags)
+            {
+                return;
+            }
+
+            if ((old.Flags ^ path.Flags) >> EpochShift != 0)
+            {
+                state.Stale--;
+            }
+
+            if (old.Attr == path.Attr && old.Rank == path.Rank && (byte)old.Flags == (byte)path.Flags)
+            {
+                // Confirmed by a new session: nothing that anyone sees changes.
+                _blocks.Span(entry.Block, entry.Count)[at].Flags = path.Flags;
+                return;
+            }
+
+            state.Filtered += (path.Flags & (ushort)PathFlags.Filtered) - (old.Flags & (ushort)PathFlags.Filtered);
+            if (old.Attr != path.Attr)
+            {
+                _attributes.AddRef(path.Attr);
+            }
+
+            Replace(index, ref entry, at, old, path);
+            if (old.Attr != path.Attr)
+            {
+                _attributes.Release(old.Attr);
+            }
+
+            return;
+        }
+
+        if (entry.Count == 1 << PathBlocks.MaxClass)
+        {
+            // More paths to one prefix than any network has: the newcomer is not stored, and so not selected.
+            return;
+        }
+
+        _attributes.AddRef(path.Attr);
+        state.Paths++;
+        state.Filtered += path.Flags & (ushort)PathFlags.Filtered;
+        TotalPaths++;
+        Append(index, ref entry, path, pathId);
+    }
+
+    private void Append(uint index, ref PrefixEntry<TPrefix> entry, in Path path, uint pathId)
+    {
+        if (entry.Count == 0)
+        {
+            entry.Class = 0;
+            entry.Block = _blocks.Allocate(0);
+        }
+        else if (entry.Count == 1 << entry.Class)
+        {
+            Enlarge(ref entry);
+        }
+
+        Path oldHead = entry.Count == 0 ? default : _blocks.Span(entry.Block, 1)[0];
+        bool hadBest = entry.Count > 0 && IsEligible(oldHead);
+        int at = entry.Count++;
+        _blocks.Span(entry.Block, entry.Count)[at] = path;
+        _blocks.SetPathId(entry.Block + (uint)at, pathId);
+        if ((path.Flags & (ushort)PathFlags.HasMed) != 0)
+        {
+            entry.Flags |= EntryFlags.AnyMed;
+        }
+
+        if (!IsEligible(path))
+        {
+            return;
+        }
+
+        if (!hadBest)
+        {
+            Swap(ref entry, 0, at);
+            MarkDirty(index, ref entry);
+            return;
+        }
+
+        if ((entry.Flags & EntryFlags.AnyMed) != 0)
+        {
+            Elect(ref entry);
+            NoteChange(index, ref entry, oldHead, path);
+            return;
+        }
+
+        if (path.Rank > oldHead.Rank || (path.Rank == oldHead.Rank && IsBetter(ref entry, at, 0)))
+        {
+            Swap(ref entry, 0, at);
+            MarkDirty(index, ref entry);
+        }
+        else if (MattersBesideBest(oldHead, path))
+        {
+            MarkDirty(index, ref entry);
+        }
+    }
+
+    private void Replace(uint index, ref PrefixEntry<TPrefix> entry, int at, in Path old, in Path path)
+    {
+        Span<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        Path oldHead = paths[0];
+        paths[at] = path;
+        if ((path.Flags & (ushort)PathFlags.HasMed) != 0)
+        {
+            entry.Flags |= EntryFlags.AnyMed;
+        }
+
+        if (entry.Count > 1)
+        {
+            Elect(ref entry);
+        }
+
+        if (at == 0 || IsEligible(path) || IsEligible(old))
+        {
+            Path head = _blocks.Span(entry.Block, 1)[0];
+            bool same = IsSame(head, oldHead) && !(at == 0 && !IsSame(old, path));
+            if (!same ? IsEligible(head) || IsEligible(oldHead) : MattersBesideBest(oldHead, path) || MattersBesideBest(oldHead, old))
+            {
+                MarkDirty(index, ref entry);
+            }
+        }
+    }
+
+    private void RemoveAt(uint index, ref PrefixEntry<TPrefix> entry, int at)
+    {
+        Span<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        Path removed = paths[at];
+        ref PeerState state = ref _peers[removed.Peer];
+        state.Paths--;
+        state.Filtered -= removed.Flags & (ushort)PathFlags.Filtered;
+        if ((byte)(removed.Flags >> EpochShift) != state.Epoch)
+        {
+            state.Stale--;
+        }
+
+        TotalPaths--;
+        Path head = paths[0];
+        int last = entry.Count - 1;
+        paths[at] = paths[last];
+        _blocks.SetPathId(entry.Block + (uint)at, _blocks.PathId(entry.Block + (uint)last));
+        entry.Count--;
+        if (entry.Count == 0)
+        {
+            _blocks.Free(entry.Block, entry.Class);
+            entry.Block = 0;
+            entry.Flags &= ~EntryFlags.AnyMed;
+            if (IsEligible(removed))
+            {
+                MarkDirty(index, ref entry);
+            }
+            else if (entry.Pins == 0 && (entry.Flags & EntryFlags.Dirty) == 0)
+            {
+                Leave(index, ref entry);
+            }
+        }
+        else if (IsEligible(removed))
+        {
+            bool anyMed = (entry.Flags & EntryFlags.AnyMed) != 0;
+            if (at == 0 || anyMed)
+            {
+                Elect(ref entry);
+                NoteChange(index, ref entry, head, removed);
+            }
+            else if (MattersBesideBest(head, removed))
+            {
+                MarkDirty(index, ref entry);
+            }
+        }
+        else if (at == 0)
+        {
+            Elect(ref entry);
+        }
+
+        _attributes.Release(removed.Attr);
+    }
+
+    private void NoteChange(uint index, ref PrefixEntry<TPrefix> entry, in Path oldHead, in Path changed)
+    {
+        Path head = _blocks.Span(entry.Block, 1)[0];
+        if (!IsSame(head, oldHead) || MattersBesideBest(oldHead, changed))
+        {
+            MarkDirty(index, ref entry);
+        }
+    }
+
+    /// <summary>Whether a change of a path that is not the best is a change of what consumers see.</summary>
+    private bool MattersBesideBest(in Path best, in Path changed) =>
+        IsEligible(changed) && (_options.AllPaths || (_options.Multipath && changed.Rank == best.Rank));
+
+    private static bool IsSame(in Path a, in Path b) => a.Attr == b.Attr && a.Peer == b.Peer && a.Rank == b.Rank && (byte)a.Flags == (byte)b.Flags;
+
+    private void MarkDirty(uint index, ref PrefixEntry<TPrefix> entry)
+    {
+        if ((entry.Flags & EntryFlags.Dirty) == 0)
+        {
+            entry.Flags |= EntryFlags.Dirty;
+            _dirty.Enqueue(index);
+        }
+    }
+
+    private void Leave(uint index, ref PrefixEntry<TPrefix> entry)
+    {
+        if ((entry.Flags & EntryFlags.Leaving) == 0)
+        {
+            entry.Flags |= EntryFlags.Leaving;
+            _leaving.Add(index);
+        }
+    }
+
+    private void FreeLeaving()
+    {
+        foreach (uint index in _leaving)
+        {
+            ref PrefixEntry<TPrefix> entry = ref _index[index];
+            entry.Flags &= ~EntryFlags.Leaving;
+            if (entry.Count == 0 && entry.Pins == 0 && (entry.Flags & EntryFlags.Dirty) == 0)
+            {
+                _index.Remove(index);
+            }
+        }
+
+        _leaving.Clear();
+    }
+
+    private void Enlarge(ref PrefixEntry<TPrefix> entry)
+    {
+        uint block = _blocks.Allocate(entry.Class + 1);
+        _blocks.Span(entry.Block, entry.Count).CopyTo(_blocks.Span(block, entry.Count));
+        for (uint i = 0; i < entry.Count; i++)
+        {
+            _blocks.SetPathId(block + i, _blocks.PathId(entry.Block + i));
+        }
+
+        _blocks.Free(entry.Block, entry.Class);
+        entry.Block = block;
+        entry.Class++;
+    }
+
+    private void Swap(ref PrefixEntry<TPrefix> entry, int a, int b)
+    {
+        if (a == b)
+        {
+            return;
+        }
+
+        Span<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        (paths[a], paths[b]) = (paths[b], paths[a]);
+        uint idA = _blocks.PathId(entry.Block + (uint)a);
+        _blocks.SetPathId(entry.Block + (uint)a, _blocks.PathId(entry.Block + (uint)b));
+        _blocks.SetPathId(entry.Block + (uint)b, idA);
+    }
+}
