@@ -1,0 +1,219 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Bgp.Daemon.Control;
+
+/// <summary>Prefix counts of one family with one peer.</summary>
+public sealed record FamilyCountsDto(long Received, long Accepted, long Advertised);
+
+/// <summary>One peer in a list. <c>state</c>: idle, connect, active, openSent, openConfirm, established, adminDown.</summary>
+public record PeerDto
+{
+    public required string Name { get; init; }
+    public required string Address { get; init; }
+    public uint Asn { get; init; }
+    public required string State { get; init; }
+
+    /// <summary>Seconds in the present state since the session came up or went down.</summary>
+    public double UptimeSeconds { get; init; }
+
+    /// <summary>By <c>ipv4</c>, <c>ipv6</c>.</summary>
+    public IReadOnlyDictionary<string, FamilyCountsDto> Families { get; init; } = new Dictionary<string, FamilyCountsDto>();
+    public string? LastError { get; init; }
+    public string? Group { get; init; }
+    public string? Description { get; init; }
+    public string? BirdName { get; init; }
+}
+
+/// <summary>A past end of a session.</summary>
+public sealed record PeerResetDto(DateTimeOffset At, double AtSeconds, string Reason);
+
+/// <summary>Everything about one peer.</summary>
+public sealed record PeerDetailDto : PeerDto
+{
+    public uint LocalAsn { get; init; }
+    public string? LocalAddress { get; init; }
+    public string? RouterId { get; init; }
+    public bool Ibgp { get; init; }
+    public bool Passive { get; init; }
+    public bool RouteReflectorClient { get; init; }
+    public double HoldSeconds { get; init; }
+    public double KeepaliveSeconds { get; init; }
+    public bool Md5 { get; init; }
+    public DateTimeOffset? Since { get; init; }
+    public double? SinceSeconds { get; init; }
+    public IReadOnlyList<string> CapabilitiesSent { get; init; } = [];
+    public IReadOnlyList<string> CapabilitiesReceived { get; init; } = [];
+    public IReadOnlyList<string> CapabilitiesNegotiated { get; init; } = [];
+
+    /// <summary>Named counters: messages and updates in and out, treat-as-withdraw and so on.</summary>
+    public IReadOnlyDictionary<string, long> Counters { get; init; } = new Dictionary<string, long>();
+    public IReadOnlyList<string> Import { get; init; } = [];
+    public IReadOnlyList<string> Export { get; init; } = [];
+    public IReadOnlyList<PeerResetDto> Resets { get; init; } = [];
+}
+
+/// <summary>One path.</summary>
+public sealed record RouteDto
+{
+    public required string Prefix { get; init; }
+    public string? NextHop { get; init; }
+    public string? From { get; init; }
+    public bool Best { get; init; }
+    public bool Installed { get; init; }
+    public string? Origin { get; init; }
+    public string AsPath { get; init; } = "";
+    public uint? LocalPref { get; init; }
+    public uint? Med { get; init; }
+    public IReadOnlyList<string> Communities { get; init; } = [];
+    public IReadOnlyList<string> LargeCommunities { get; init; } = [];
+    public string? OriginatorId { get; init; }
+    public IReadOnlyList<string> ClusterList { get; init; } = [];
+    public uint? PathId { get; init; }
+
+    /// <summary>kernel, originate or bgp.</summary>
+    public required string Source { get; init; }
+    public string? RejectedBy { get; init; }
+    public string? Device { get; init; }
+    public double? AgeSeconds { get; init; }
+}
+
+/// <summary>Which routes. Null and false: no condition.</summary>
+public sealed record RouteQuery
+{
+    /// <summary>A prefix (exact), or an address (longest match).</summary>
+    public string? Prefix { get; init; }
+
+    /// <summary>Also everything inside <see cref="Prefix"/>.</summary>
+    public bool Longer { get; init; }
+
+    /// <summary>Accepted from this peer.</summary>
+    public string? From { get; init; }
+
+    /// <summary>Everything received from this peer, rejected routes too.</summary>
+    public string? Received { get; init; }
+
+    /// <summary>As advertised to this peer.</summary>
+    public string? To { get; init; }
+
+    /// <summary>Only what import filters rejected.</summary>
+    public bool Filtered { get; init; }
+    public bool Best { get; init; }
+
+    /// <summary>4, 6, or 0 for both.</summary>
+    public int Family { get; init; }
+}
+
+/// <summary>Restart state.</summary>
+public sealed record GracefulRestartDto(bool Recovering, int WaitingForPeers, double? RemainingSeconds);
+
+/// <summary>The daemon.</summary>
+public sealed record StatusDto
+{
+    public required string Name { get; init; }
+    public required string Version { get; init; }
+    public required string RouterId { get; init; }
+    public uint Asn { get; init; }
+    public double UptimeSeconds { get; init; }
+    public int PeersEstablished { get; init; }
+    public int PeersTotal { get; init; }
+    public long Prefixes { get; init; }
+    public long Paths { get; init; }
+    public required string ConfigHash { get; init; }
+    public GracefulRestartDto? GracefulRestart { get; init; }
+    public DateTimeOffset? StartedAt { get; init; }
+    public DateTimeOffset? ConfigLoadedAt { get; init; }
+    public double? ConfigLoadedSeconds { get; init; }
+
+    /// <summary>Seconds until an unconfirmed reload is rolled back; null when none waits.</summary>
+    public double? ConfirmRemainingSeconds { get; init; }
+
+    /// <summary>disabled, synced, pending, failed: text for people in <see cref="KernelError"/>.</summary>
+    public string? Kernel { get; init; }
+    public string? KernelError { get; init; }
+}
+
+/// <summary>One step of an explanation.</summary>
+/// <param name="Topic">path, best, export, kernel.</param>
+/// <param name="Subject">The path or peer it is about.</param>
+/// <param name="Verdict">yes or no, or best.</param>
+/// <param name="Reason">Why.</param>
+public sealed record ExplainStepDto(string Topic, string Subject, string Verdict, string Reason);
+
+/// <summary>Why a prefix stands as it does.</summary>
+public sealed record ExplainDto(string Prefix, bool Found, IReadOnlyList<RouteDto> Paths, IReadOnlyList<ExplainStepDto> Steps);
+
+/// <summary>A wanted or installed kernel route. <c>state</c>: installed, pending, alien, failed, stale.</summary>
+public sealed record FibDto(string Prefix, string State, string? Wanted, string? Kernel, string? LastError);
+
+/// <summary>What one change does to one thing. <c>impact</c>: none, refresh, timers, reset, add, remove, change.</summary>
+public sealed record ChangeDto(string Kind, string Name, string Impact, string Detail);
+
+/// <summary>Outcome of reload, diff, confirm, rollback.</summary>
+public sealed record ReloadDto
+{
+    /// <summary>False: refused whole, the running configuration stays.</summary>
+    public bool Accepted { get; init; }
+    public IReadOnlyList<string> Errors { get; init; } = [];
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+    public IReadOnlyList<ChangeDto> Changes { get; init; } = [];
+    public string? ConfigHash { get; init; }
+    public double? ConfirmWithinSeconds { get; init; }
+}
+
+/// <summary>Outcome of a command. <c>code</c> is an exit code of the CLI.</summary>
+public sealed record CommandDto(bool Ok, string Message, int Code = 0);
+
+/// <summary>Memory in octets by part.</summary>
+public sealed record MemoryDto(IReadOnlyDictionary<string, long> Bytes, IReadOnlyDictionary<string, long> Counts);
+
+/// <summary>Something that happened. <c>type</c>: peerUp, peerDown, config, kernelError, route, log…</summary>
+public sealed record EventDto(DateTimeOffset At, double AtSeconds, string Type, string? Peer, string Message, string? Level = null);
+
+/// <summary>Number of routes.</summary>
+public sealed record CountDto(long Count);
+
+/// <summary>A request line.</summary>
+public sealed record RequestDto
+{
+    public required string Verb { get; init; }
+    public string? Peer { get; init; }
+    public string? Action { get; init; }
+    public string? Reason { get; init; }
+    public string? Prefix { get; init; }
+    public string? To { get; init; }
+    public RouteQuery? Routes { get; init; }
+    public bool Flag { get; init; }
+    public bool Wait { get; init; }
+    public double? Seconds { get; init; }
+
+    /// <summary>Text of a configuration file on the client's side (diff FILE): its absolute path.</summary>
+    public string? File { get; init; }
+}
+
+/// <summary>First and last line of an answer: <c>{"ok":true}</c>, then one item per line, then <c>{"end":true}</c>; or ok false with a code.</summary>
+public sealed record ReplyDto
+{
+    public bool? Ok { get; init; }
+    public bool? End { get; init; }
+    public int? Code { get; init; }
+    public string? Error { get; init; }
+}
+
+/// <summary>Source-generated JSON of everything on the control socket and in <c>-o json</c>.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DictionaryKeyPolicy = JsonKnownNamingPolicy.CamelCase, MaxDepth = 16)]
+[JsonSerializable(typeof(PeerDto))]
+[JsonSerializable(typeof(PeerDetailDto))]
+[JsonSerializable(typeof(RouteDto))]
+[JsonSerializable(typeof(StatusDto))]
+[JsonSerializable(typeof(ExplainDto))]
+[JsonSerializable(typeof(FibDto))]
+[JsonSerializable(typeof(ReloadDto))]
+[JsonSerializable(typeof(CommandDto))]
+[JsonSerializable(typeof(MemoryDto))]
+[JsonSerializable(typeof(EventDto))]
+[JsonSerializable(typeof(CountDto))]
+[JsonSerializable(typeof(RequestDto))]
+[JsonSerializable(typeof(ReplyDto))]
+[JsonSerializable(typeof(JsonElement))]
+public sealed partial class ControlJson : JsonSerializerContext;
