@@ -202,9 +202,6 @@ public sealed record OriginateConfig
 
     /// <summary>Standard communities.</summary>
     public ConfigList<uint> Communities { get; init; } = [];
-
-    /// <summary>Large communities.</summary>
-    public ConfigList<LargeCommunity> LargeCommunities { get; init; } = [];
 }
 
 /// <summary>The kernel side.</summary>

@@ -1,0 +1,286 @@
+using Bgp.Protocol;
+
+namespace Bgp.Daemon.Config;
+
+/// <summary>Cross references: what one key says about another.</summary>
+internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel model)
+{
+    private static readonly string[] BuiltIn = ["all", "none", "calico-export", "calico-import"];
+
+    internal void Validate(List<(PeerConfig Peer, Node At)> peers)
+    {
+        Node? groups = root.At("peerGroups");
+        string[] groupNames = groups is { Kind: NodeKind.Map } ? [.. groups.Pairs.Select(p => p.Key.Value)] : [];
+        Node? filters = root.At("filters");
+        string[] filterNames = filters is { Kind: NodeKind.Map } ? [.. filters.Pairs.Select(p => p.Key.Value), .. BuiltIn] : BuiltIn;
+        Pools(out string[] poolNames);
+        Originate();
+        Groups(groups, groupNames, filterNames);
+        for (int i = 0; i < root.At("peers").Nodes().Count; i++)
+        {
+            Node peer = root.At("peers").Nodes()[i];
+            Reference(peer.At("group"), $"peers[{i}].group", "group", groupNames);
+            Chains(peer, $"peers[{i}]", filterNames);
+        }
+
+        Reference(root.At("mesh", "group"), "mesh.group", "group", groupNames);
+        for (int i = 0; i < root.At("dynamicPeers").Nodes().Count; i++)
+        {
+            Reference(root.At("dynamicPeers").Nodes()[i].At("group"), $"dynamicPeers[{i}].group", "group", groupNames);
+        }
+
+        Peers(peers);
+        Dynamic();
+        Filters(filters, poolNames);
+        BirdSockets();
+    }
+
+    private void Reference(Node? node, string path, string what, string[] names)
+    {
+        if (node is { Kind: NodeKind.Scalar } && Array.IndexOf(names, node.Value) < 0)
+        {
+            sink.Error(node, $"{path}: {what} '{node.Value}' is not defined{ConfigText.Suggest(node.Value, names)}");
+        }
+    }
+
+    private void Chains(Node node, string path, string[] filterNames)
+    {
+        foreach (string chain in (ReadOnlySpan<string>)["import", "export"])
+        {
+            List<Node> items = node.At(chain).Nodes();
+            for (int i = 0; i < items.Count; i++)
+            {
+                Reference(items[i], $"{path}.{chain}[{i}]", "filter", filterNames);
+            }
+        }
+    }
+
+    private void Groups(Node? groups, string[] groupNames, string[] filterNames)
+    {
+        if (groups is not { Kind: NodeKind.Map })
+        {
+            return;
+        }
+
+        HashSet<string> used = [root.At("mesh", "group").Text("")];
+        used.UnionWith(root.At("peers").Nodes().Concat(root.At("dynamicPeers").Nodes()).Select(p => p.At("group").Text("")));
+        foreach ((Node name, Node group) in groups.Pairs)
+        {
+            Chains(group, $"peerGroups.{name.Value}", filterNames);
+            if (!used.Contains(name.Value) && groupNames.Length > 0)
+            {
+                sink.Warning(name, $"group '{name.Value}' is used by no peer");
+            }
+        }
+    }
+
+    private void Pools(out string[] names)
+    {
+        List<Node> nodes = root.At("pools").Nodes();
+        names = [.. nodes.Select(n => n.At("name").Text(""))];
+        for (int i = 0; i < nodes.Count; i++)
+        {
+            Node node = nodes[i];
+            PoolConfig pool = model.Pools[i];
+            for (int j = 0; j < i; j++)
+            {
+                PoolConfig other = model.Pools[j];
+                if (other.Name == pool.Name && pool.Name.Length > 0)
+                {
+                    sink.Error(node.At("name") ?? node, $"duplicate pool '{pool.Name}'");
+                }
+
+                if (!pool.Cidr.Address.IsNone && !other.Cidr.Address.IsNone && (pool.Cidr.Contains(other.Cidr) || other.Cidr.Contains(pool.Cidr)))
+                {
+                    sink.Error(node.At("cidr") ?? node, $"pool '{pool.Name}' {pool.Cidr} overlaps with pool '{other.Name}' {other.Cidr}");
+                }
+            }
+
+            int most = pool.Cidr.IsV4 ? 32 : 128;
+            if (!pool.Cidr.Address.IsNone && (pool.BlockSize < pool.Cidr.Length || pool.BlockSize > most) && node.At("blockSize") is { } size)
+            {
+                sink.Error(size, $"pool '{pool.Name}': blockSize {pool.BlockSize} is not between the length of the cidr ({pool.Cidr.Length}) and {most}");
+            }
+
+            IpAddr own = pool.Cidr.IsV4 ? model.Node.Ipv4 : model.Node.Ipv6;
+            if (own.IsNone && pool.TunnelMode == TunnelMode.Ipip)
+            {
+                sink.Warning(node, $"pool '{pool.Name}': the node has no address of this family, so its routes cannot be tunnelled");
+            }
+        }
+    }
+
+    private void Originate()
+    {
+        List<Node> nodes = root.At("originate").Nodes();
+        Dictionary<Cidr, Node> seen = [];
+        for (int i = 0; i < nodes.Count; i++)
+        {
+            Cidr prefix = model.Originate[i].Prefix;
+            Node at = nodes[i].At("prefix") ?? nodes[i];
+            if (prefix.Address.IsNone)
+            {
+                continue;
+            }
+
+            if (!seen.TryAdd(prefix, at))
+            {
+                sink.Error(at, $"originate[{i}]: duplicate prefix {prefix}; first at {seen[prefix].File}:{seen[prefix].Line}:{seen[prefix].Column}");
+            }
+            else if (!model.Pools.Any(p => !p.Cidr.Address.IsNone && p.Cidr.Contains(prefix)))
+            {
+                sink.Warning(at, $"originate[{i}]: {prefix} is outside all pools");
+            }
+        }
+    }
+
+    private void Peers(List<(PeerConfig Peer, Node At)> peers)
+    {
+        Dictionary<string, Node> names = new(StringComparer.Ordinal);
+        Dictionary<(IpAddr, string), string> addresses = [];
+        foreach ((PeerConfig peer, Node at) in peers)
+        {
+            Node nameAt = at.At("name") ?? at;
+            Node addressAt = at.At("address") ?? at.At(peer.Address.IsV6 ? "ipv6" : "ipv4") ?? at;
+            if (peer.Name.Length > 0 && !names.TryAdd(peer.Name, nameAt))
+            {
+                sink.Error(nameAt, $"duplicate peer '{peer.Name}'; first at {names[peer.Name].File}:{names[peer.Name].Line}:{names[peer.Name].Column}");
+            }
+
+            if (!peer.Address.IsNone)
+            {
+                if (!addresses.TryAdd((peer.Address, peer.Interface), peer.Name))
+                {
+                    sink.Error(addressAt, $"peer '{peer.Name}' has the address {peer.Address} of peer '{addresses[(peer.Address, peer.Interface)]}'");
+                }
+
+                PeerAddress(peer, addressAt);
+            }
+
+            if (peer.Asn == 0 && at.At("asn") is null && (peer.Group.Length == 0 || root.At("peerGroups", peer.Group) is { } group && group.At("asn") is null))
+            {
+                sink.Error(nameAt, $"peer '{peer.Name}' has no 'asn', nor has its group");
+            }
+
+            PeerValues(peer, at);
+        }
+    }
+
+    private void PeerAddress(PeerConfig peer, Node at)
+    {
+        if (peer.Address.IsLinkLocal && peer.Interface.Length == 0)
+        {
+            sink.Error(at, $"peer '{peer.Name}': a link-local address needs 'interface'");
+        }
+
+        if (peer.Address.IsMulticast || peer.Address.IsUnspecified)
+        {
+            sink.Error(at, $"peer '{peer.Name}': {peer.Address} is not the address of a host");
+        }
+
+        if (peer.Address == model.Node.Ipv4 || peer.Address == model.Node.Ipv6)
+        {
+            sink.Error(at, $"peer '{peer.Name}': {peer.Address} is this node's own address");
+        }
+
+        if (!peer.SourceAddress.IsNone && peer.SourceAddress.Version != peer.Address.Version)
+        {
+            sink.Error(at, $"peer '{peer.Name}': sourceAddress {peer.SourceAddress} and address {peer.Address} are of different families");
+        }
+    }
+
+    private void PeerValues(PeerConfig peer, Node at)
+    {
+        Node? Place(params ReadOnlySpan<string> keys) => at.At(keys) ?? (peer.Group.Length > 0 ? root.At("peerGroups", peer.Group).At(keys) : null);
+
+        if (peer.Hold != TimeSpan.Zero && (peer.Hold < TimeSpan.FromSeconds(3) || peer.Hold > TimeSpan.FromSeconds(65535)))
+        {
+            sink.Error(Place("timers", "hold") ?? at, $"timers.hold: {peer.Hold.TotalSeconds} s; it is 0 or 3-65535 s (RFC 4271 section 4.2)");
+        }
+
+        if (peer.Keepalive > peer.Hold && peer.Hold != TimeSpan.Zero)
+        {
+            sink.Error(Place("timers", "keepalive") ?? at, "timers.keepalive is longer than timers.hold");
+        }
+
+        if (peer.RestartTime > TimeSpan.FromSeconds(4095))
+        {
+            sink.Error(Place("gracefulRestart", "restartTime") ?? at, "gracefulRestart.restartTime: at most 4095 s (RFC 4724 section 3)");
+        }
+
+        if (peer.TtlSecurity > 0 && Place("multihop") is { } multihop)
+        {
+            sink.Error(multihop, $"peer '{peer.Name}': 'multihop' and 'ttlSecurity' exclude each other");
+        }
+
+        if (peer.RouteReflectorClient && !peer.IsIbgp)
+        {
+            sink.Error(Place("routeReflectorClient") ?? at, $"peer '{peer.Name}': only an iBGP peer can be a route reflector client");
+        }
+
+        if (!peer.IsIbgp && peer.Asn != 0 && !peer.Disabled && (peer.Import.Count == 0 || peer.Export.Count == 0))
+        {
+            string what = peer.Import.Count > 0 ? "export" : peer.Export.Count > 0 ? "import" : "import and export";
+            sink.Warning(at, $"peer '{peer.Name}' is eBGP without {what} filters: nothing passes there (RFC 8212)");
+        }
+    }
+
+    private void Dynamic()
+    {
+        for (int i = 0; i < model.DynamicPeers.Count; i++)
+        {
+            DynamicPeerConfig dynamic = model.DynamicPeers[i];
+            Node at = root.At("dynamicPeers").Nodes()[i].At("range") ?? root.At("dynamicPeers")!;
+            for (int j = 0; j < i && !dynamic.Range.Address.IsNone; j++)
+            {
+                Cidr other = model.DynamicPeers[j].Range;
+                if (!other.Address.IsNone && other == dynamic.Range)
+                {
+                    sink.Error(at, $"dynamicPeers[{i}]: duplicate range {other}");
+                }
+            }
+        }
+    }
+
+    private void Filters(Node? filters, string[] poolNames)
+    {
+        if (filters is not { Kind: NodeKind.Map })
+        {
+            return;
+        }
+
+        foreach ((Node name, Node filter) in filters.Pairs)
+        {
+            if (Array.IndexOf(BuiltIn, name.Value) >= 0)
+            {
+                sink.Error(name, $"filter '{name.Value}' is built in and cannot be redefined");
+            }
+
+            List<Node> rules = filter.At("rules").Nodes();
+            for (int i = 0; i < rules.Count; i++)
+            {
+                foreach (Node pool in rules[i].At("match", "pool").Nodes())
+                {
+                    Reference(pool, $"filters.{name.Value}.rules[{i}].match.pool", "pool", poolNames);
+                }
+            }
+        }
+    }
+
+    private void BirdSockets()
+    {
+        HashSet<string> paths = [];
+        foreach (Node socket in root.At("birdCompat").Nodes())
+        {
+            if (socket.At("path") is { Kind: NodeKind.Scalar } path && !paths.Add(path.Value))
+            {
+                sink.Error(path, $"duplicate birdCompat path '{path.Value}'");
+            }
+
+            if (socket.At("mode") is { Kind: NodeKind.Scalar } mode && (mode.Value.Length is < 3 or > 4 || mode.Value.Any(c => c is < '0' or > '7')))
+            {
+                sink.Error(mode, $"birdCompat: mode '{mode.Value}' is not octal permission bits such as \"0660\"");
+            }
+        }
+    }
+}
