@@ -1,0 +1,298 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Bgp.Daemon.Config;
+
+namespace Bgp.Daemon.Control;
+
+/// <summary>One client: reads request lines, answers them in turn.</summary>
+internal sealed class ControlConnection(
+    Socket socket, ControlServerOptions options, IDaemonQueries queries, AccessLevel access, uint uid, int pid, CancellationToken stop)
+{
+    private const int FlushAt = 32 << 10;
+    private static readonly ControlJson Json = ControlJson.Default;
+    private readonly MemoryStream _out = new();
+
+    internal void Run()
+    {
+        byte[] buffer = new byte[4096];
+        int used = 0;
+        long started = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            int newline = buffer.AsSpan(0, used).IndexOf((byte)'\n');
+            if (newline >= 0)
+            {
+                Answer(buffer.AsSpan(0, newline));
+                Flush();
+                buffer.AsSpan(newline + 1, used - newline - 1).CopyTo(buffer);
+                used -= newline + 1;
+                started = Stopwatch.GetTimestamp();
+                continue;
+            }
+
+            if (used >= options.MaxLine)
+            {
+                Fail(2, $"request longer than {options.MaxLine} octets");
+                Flush();
+                return;
+            }
+
+            if (used == buffer.Length)
+            {
+                Array.Resize(ref buffer, Math.Min(buffer.Length * 2, options.MaxLine));
+            }
+
+            // The time is for the whole line: a client that sends one octet a second is a stuck client.
+            if (Stopwatch.GetElapsedTime(started) > options.Timeout)
+            {
+                return;
+            }
+
+            int got = socket.Receive(buffer, used, buffer.Length - used, SocketFlags.None);
+            if (got == 0)
+            {
+                return;
+            }
+
+            used += got;
+        }
+    }
+
+    private void Answer(ReadOnlySpan<byte> line)
+    {
+        RequestDto? request;
+        try
+        {
+            request = JsonSerializer.Deserialize(line, Json.RequestDto);
+        }
+        catch (JsonException)
+        {
+            request = null;
+        }
+
+        if (request is null)
+        {
+            Fail(2, "the request is not a JSON object with 'verb'");
+            return;
+        }
+
+        bool mutates = request.Verb is "peerCommand" or "reload" or "confirm" or "rollback" or "shutdown" && !(request.Verb == "reload" && request.Flag);
+        if (access == AccessLevel.None || (mutates && access != AccessLevel.Admin))
+        {
+            Fail(4, mutates
+                ? $"permission denied: '{request.Verb}' needs root, the daemon's user or group {options.AdminGroup}"
+                : $"permission denied: needs root, the daemon's user or group {options.ReadGroup}");
+            return;
+        }
+
+        if (mutates)
+        {
+            options.Log?.Invoke($"control: {request.Verb} {request.Peer} {request.Action} by uid {uid} pid {pid}: {request.Reason ?? "no reason given"}");
+        }
+
+        using CancellationTokenSource cancel = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        try
+        {
+            Dispatch(request, cancel);
+        }
+        finally
+        {
+            cancel.Cancel();
+        }
+    }
+
+    private void Dispatch(RequestDto r, CancellationTokenSource cancel)
+    {
+        foreach (string? peer in (ReadOnlySpan<string?>)[r.Peer, r.To, r.Routes?.From, r.Routes?.Received, r.Routes?.To])
+        {
+            if (peer is not null && !queries.PeerNames.Contains(peer))
+            {
+                Fail(1, $"no peer '{peer}'{ConfigText.Suggest(peer, queries.PeerNames)}");
+                return;
+            }
+        }
+
+        Caller caller = new(uid, pid, r.Reason);
+        switch (r.Verb)
+        {
+            case "status":
+                One(queries.GetStatus(), Json.StatusDto);
+                break;
+            case "peers":
+                Begin();
+                foreach (PeerDto peer in queries.GetPeers())
+                {
+                    Item(peer, Json.PeerDto);
+                }
+
+                End();
+                break;
+            case "peer" when r.Peer is not null && queries.GetPeer(r.Peer) is { } peer:
+                One(peer, Json.PeerDetailDto);
+                break;
+            case "peerCommand" when r.Peer is not null && Enum.TryParse(r.Action, true, out PeerAction action):
+                Command(Await(queries.PeerCommandAsync(r.Peer, action, caller, cancel.Token), cancel));
+                break;
+            case "routes":
+                Stream(queries.GetRoutesAsync(r.Routes ?? new RouteQuery(), cancel.Token), Json.RouteDto, cancel);
+                break;
+            case "routeCount":
+                One(new CountDto(Await(queries.CountRoutesAsync(r.Routes ?? new RouteQuery(), cancel.Token), cancel)), Json.CountDto);
+                break;
+            case "explain" when r.Prefix is not null:
+                One(Await(queries.ExplainAsync(r.Prefix, r.To, cancel.Token), cancel), Json.ExplainDto);
+                break;
+            case "fib":
+                Stream(queries.GetFibAsync(r.Flag, cancel.Token), Json.FibDto, cancel);
+                break;
+            case "reload":
+                TimeSpan? confirm = r.Seconds is > 0 and < 86400 and double s ? TimeSpan.FromSeconds(s) : null;
+                One(Await(queries.ReloadAsync(r.Flag, r.Wait, confirm, caller, cancel.Token), cancel), Json.ReloadDto);
+                break;
+            case "confirm":
+                Command(Await(queries.ConfirmAsync(caller, cancel.Token), cancel));
+                break;
+            case "rollback":
+                Command(Await(queries.RollbackAsync(caller, cancel.Token), cancel));
+                break;
+            case "diff":
+                One(Await(queries.DiffAsync(r.File, cancel.Token), cancel), Json.ReloadDto);
+                break;
+            case "shutdown":
+                Command(Await(queries.ShutdownAsync(r.Flag, caller, cancel.Token), cancel));
+                break;
+            case "memory":
+                One(queries.GetMemory(), Json.MemoryDto);
+                break;
+            case "wait":
+                TimeSpan timeout = TimeSpan.FromSeconds(Math.Clamp(r.Seconds ?? 30, 0, 86400));
+                bool established = Await(queries.WaitPeersEstablishedAsync(r.Peer, timeout, cancel.Token), cancel);
+                Command(established ? new CommandDto(true, "established") : new CommandDto(false, "timeout: not all peers are established", 5));
+                break;
+            case "events":
+                Stream(queries.EventsAsync(r.Flag, cancel.Token), Json.EventDto, cancel);
+                break;
+            default:
+                Fail(2, $"verb '{r.Verb}' is not understood, or misses an argument");
+                break;
+        }
+    }
+
+    private void Command(CommandDto outcome)
+    {
+        if (outcome.Ok)
+        {
+            One(outcome, Json.CommandDto);
+        }
+        else
+        {
+            Fail(outcome.Code == 0 ? 1 : outcome.Code, outcome.Message);
+        }
+    }
+
+    /// <summary>Waits on this client's thread, and gives up when the client goes (a closed sending side counts as gone).</summary>
+    private T Await<T>(Task<T> task, CancellationTokenSource cancel)
+    {
+        while (!Task.WaitAny([task], 100).Equals(0))
+        {
+            if (socket.Poll(0, SelectMode.SelectRead) && socket.Available == 0 && !StillListens())
+            {
+                cancel.Cancel();
+                throw new OperationCanceledException();
+            }
+        }
+
+        return task.GetAwaiter().GetResult();
+    }
+
+    private bool StillListens()
+    {
+        try
+        {
+            // POLLHUP shows as readable with nothing to read, as a half-closed client does; only writing tells them apart, and a newline is no item.
+            return socket.Poll(0, SelectMode.SelectWrite) && socket.Send("\n"u8) == 1;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    private void Stream<T>(IAsyncEnumerable<T> items, JsonTypeInfo<T> type, CancellationTokenSource cancel)
+    {
+        Begin();
+        IAsyncEnumerator<T> enumerator = items.GetAsyncEnumerator(cancel.Token);
+        try
+        {
+            while (true)
+            {
+                ValueTask<bool> next = enumerator.MoveNextAsync();
+                if (!next.IsCompleted)
+                {
+                    Flush();
+                }
+
+                if (!(next.IsCompleted ? next.GetAwaiter().GetResult() : Await(next.AsTask(), cancel)))
+                {
+                    break;
+                }
+
+                Item(enumerator.Current, type);
+            }
+        }
+        finally
+        {
+            cancel.Cancel();
+            try
+            {
+                enumerator.DisposeAsync().AsTask().Wait(TimeSpan.FromSeconds(1), CancellationToken.None);
+            }
+            catch (Exception e) when (e is AggregateException or NotSupportedException or OperationCanceledException)
+            {
+                // An iterator that still runs ends on its own when it sees the cancellation.
+            }
+        }
+
+        End();
+    }
+
+    private void Begin() => _out.Write("{\"ok\":true}\n"u8);
+
+    private void End() => _out.Write("{\"end\":true}\n"u8);
+
+    private void One<T>(T value, JsonTypeInfo<T> type)
+    {
+        Begin();
+        Item(value, type);
+        End();
+    }
+
+    private void Item<T>(T value, JsonTypeInfo<T> type)
+    {
+        JsonSerializer.Serialize(_out, value, type);
+        _out.WriteByte((byte)'\n');
+        if (_out.Length >= FlushAt)
+        {
+            Flush();
+        }
+    }
+
+    private void Fail(int code, string error)
+    {
+        JsonSerializer.Serialize(_out, new ReplyDto { Ok = false, Code = code, Error = error }, Json.ReplyDto);
+        _out.WriteByte((byte)'\n');
+    }
+
+    private void Flush()
+    {
+        ReadOnlySpan<byte> rest = _out.GetBuffer().AsSpan(0, (int)_out.Length);
+        while (!rest.IsEmpty)
+        {
+            rest = rest[socket.Send(rest)..];
+        }
+
+        _out.SetLength(0);
+    }
+}
