@@ -1,0 +1,128 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Bgp.Daemon.Control;
+
+namespace Bgp.Daemon.Cli;
+
+public sealed partial class CliApp
+{
+    /// <summary>Version of this program.</summary>
+    public static string Version { get; } = typeof(CliApp).Assembly.GetName().Version?.ToString(3) ?? "0";
+
+    private void AddOperateVerbs()
+    {
+        Verb("status", "The daemon").SetAction(Status);
+        Verb("version", "Version of this program").SetAction(_ =>
+        {
+            _output.Single(_output.IsTable ? $"pipit {Version}" : $"{{\"name\":\"pipit\",\"version\":\"{Version}\"}}");
+            return ExitCode.Ok;
+        });
+
+        Option<string?> peer = new("--peer") { Description = "Only this peer", HelpName = "PEER" };
+        Option<string> timeout = new("--timeout") { Description = "How long", DefaultValueFactory = _ => "30s", HelpName = "30s" };
+        Command wait = Verb("wait", "Waits for a condition");
+        Verb(wait, "peers-established", "Until all peers that are enabled are established", peer, timeout).SetAction(parsed =>
+            TryDuration(parsed.GetValue(timeout), "--timeout", out TimeSpan limit, out int code)
+                ? Command(parsed, new RequestDto { Verb = "wait", Peer = parsed.GetValue(peer), Seconds = limit.TotalSeconds })
+                : code);
+
+        Option<bool> hard = new("--hard") { Description = "Cease to all peers, and remove our kernel routes" };
+        Option<string?> reason = new("--reason") { Description = "For the log", HelpName = "TEXT" };
+        Verb("shutdown", "Ends the daemon; as a graceful restart would, unless --hard", hard, reason).SetAction(parsed =>
+            Command(parsed, new RequestDto { Verb = "shutdown", Flag = parsed.GetValue(hard), Reason = parsed.GetValue(reason) }));
+
+        Verb("memory", "Memory by part").SetAction(parsed =>
+        {
+            string json = AskOne(parsed, new RequestDto { Verb = "memory" });
+            if (!_output.IsTable)
+            {
+                _output.Single(json);
+                return ExitCode.Ok;
+            }
+
+            MemoryDto memory = JsonSerializer.Deserialize(json, ControlJson.Default.MemoryDto)!;
+            TablePrinter table = new(_output, "WHAT", "BYTES", "COUNT");
+            foreach (string name in memory.Bytes.Keys.Union(memory.Counts.Keys))
+            {
+                table.Row(
+                    name, memory.Bytes.TryGetValue(name, out long b) ? b.ToString(CultureInfo.InvariantCulture) : null,
+                    memory.Counts.TryGetValue(name, out long c) ? c.ToString(CultureInfo.InvariantCulture) : null);
+            }
+
+            table.Write();
+            return ExitCode.Ok;
+        });
+
+        Option<bool> follow = new("--follow", "-f") { Description = "As they happen" };
+        Verb("events", "What happens, as it happens", follow).SetAction(parsed => Events(parsed, false));
+        Option<bool> followLog = new("--follow", "-f") { Description = "As it is written" };
+        Verb("log", "The daemon's log, as it is written", followLog).SetAction(parsed => Events(parsed, true));
+
+        Argument<string> shell = new("SHELL") { Description = "bash, zsh or fish" };
+        Verb("completion", "Completion for a shell: source <(pipit completion bash)", shell).SetAction(parsed => Completion(parsed.GetValue(shell)!));
+    }
+
+    private int Status(ParseResult parsed)
+    {
+        string json = AskOne(parsed, new RequestDto { Verb = "status" });
+        if (!_output.IsTable)
+        {
+            _output.Single(json);
+            return ExitCode.Ok;
+        }
+
+        StatusDto s = JsonSerializer.Deserialize(json, ControlJson.Default.StatusDto)!;
+        Field("Node", s.Name);
+        Field("Version", s.Version);
+        Field("Router ID", s.RouterId);
+        Field("AS", s.Asn.ToString(CultureInfo.InvariantCulture));
+        Field("Uptime", CliOutput.Age(s.UptimeSeconds));
+        Field("Peers", string.Create(CultureInfo.InvariantCulture, $"{s.PeersEstablished} of {s.PeersTotal} established"));
+        Field("Routes", string.Create(CultureInfo.InvariantCulture, $"{s.Prefixes} prefixes, {s.Paths} paths"));
+        Field("Configuration", s.ConfigHash + (s.ConfigLoadedSeconds is { } loaded ? $", loaded {CliOutput.Age(loaded)} ago" : ""));
+        Field("Waiting for confirm", s.ConfirmRemainingSeconds is { } rest ? $"rolled back in {CliOutput.Age(rest)}" : null);
+        Field("Graceful restart", s.GracefulRestart is { Recovering: true } gr ? string.Create(CultureInfo.InvariantCulture, $"recovering, {gr.WaitingForPeers} peers to go") : "no restart under way");
+        Field("Kernel", s.Kernel + (s.KernelError is { } e ? $": {e}" : ""));
+        return ExitCode.Ok;
+    }
+
+    private int Events(ParseResult parsed, bool log)
+    {
+        foreach (string json in Ask(parsed, new RequestDto { Verb = "events", Flag = log }))
+        {
+            if (_output.IsTable)
+            {
+                EventDto e = JsonSerializer.Deserialize(json, ControlJson.Default.EventDto)!;
+                _output.Out.WriteLine(CliOutput.Clean($"{e.At.UtcDateTime:yyyy-MM-ddTHH:mm:ss.fffZ} {e.Level ?? e.Type} {(e.Peer is null ? "" : e.Peer + ": ")}{e.Message}"));
+            }
+            else
+            {
+                _output.Out.WriteLine(json);
+            }
+
+            _output.Out.Flush();
+        }
+
+        return ExitCode.Ok;
+    }
+
+    private int Completion(string shell)
+    {
+        string verbs = string.Join(' ', _root.Subcommands.Where(c => !c.Hidden).Select(c => c.Name));
+        string? script = shell switch
+        {
+            "bash" => $"_pipit() {{ local w=\"{verbs}\"; [ \"$COMP_CWORD\" = 1 ] || w=\"$(pipit peers -o jsonl 2>/dev/null | sed -n 's/^{{\"name\":\"\\([^\"]*\\)\".*/\\1/p')\"; COMPREPLY=($(compgen -W \"$w\" -- \"${{COMP_WORDS[COMP_CWORD]}}\")); }}\ncomplete -o default -F _pipit pipit\n",
+            "zsh" => $"#compdef pipit\n_pipit() {{ (( CURRENT == 2 )) && compadd {verbs} || _files; }}\ncompdef _pipit pipit\n",
+            "fish" => string.Concat(_root.Subcommands.Where(c => !c.Hidden).Select(c => $"complete -c pipit -n __fish_use_subcommand -a {c.Name} -d '{c.Description?.Replace("'", "\\'", StringComparison.Ordinal)}'\n")),
+            _ => null,
+        };
+        if (script is null)
+        {
+            return _output.Fail(ExitCode.Usage, $"unknown shell '{shell}'{Config.ConfigText.Suggest(shell, ["bash", "zsh", "fish"])} (one of bash, zsh, fish)");
+        }
+
+        _output.Out.Write(script);
+        return ExitCode.Ok;
+    }
+}
