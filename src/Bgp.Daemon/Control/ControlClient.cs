@@ -32,7 +32,7 @@ public sealed class ControlClient : IDisposable
             _socket.Dispose();
             throw e.SocketErrorCode == SocketError.AccessDenied
                 ? new ControlException(4, $"permission denied on {path}")
-                : new ControlException(3, $"cannot reach the daemon on {path}: {e.Message}; is 'pipit run' running?");
+                : new ControlException(3, $"cannot reach the daemon on {path}: {(File.Exists(path) ? "nobody answers" : "no socket there")}; is 'pipit run' running?");
         }
         catch (ArgumentException)
         {
