@@ -1,0 +1,138 @@
+using System.Text.Json;
+using Bgp.Daemon.Cli;
+using Bgp.Daemon.Tests.Config;
+using Bgp.Daemon.Tests.Control;
+
+namespace Bgp.Daemon.Tests.Cli;
+
+[TestFixture]
+public sealed class CliTests
+{
+    private ServerFixture _fixture = null!;
+
+    [SetUp]
+    public void Start() => _fixture = new ServerFixture();
+
+    [TearDown]
+    public void Stop() => _fixture.Dispose();
+
+    private (int Code, string Out, string Error) Run(params string[] args)
+    {
+        using StringWriter output = new();
+        using StringWriter error = new();
+        int code = CliApp.Run([.. args, "--socket", _fixture.Path], output, error, isTerminal: false);
+        return (code, output.ToString(), error.ToString());
+    }
+
+    [Test]
+    public void Peers_is_an_aligned_table_that_cuts_nothing_and_has_no_escape()
+    {
+        (int code, string text, _) = Run("peers");
+        Assert.That(code, Is.Zero);
+        Assert.That(text, Is.EqualTo(
+            "PEER  ADDRESS                                 AS     STATE        UPTIME  V4 RX/ACC/TX  V6 RX/ACC/TX  LAST ERROR\n"
+            + "rr1   10.0.0.250                              64512  Established  3d04h   4/4/3         -             -\n"
+            + "tor1  2001:db8:1234:5678:9abc:def0:1234:5678  65001  Active       9s      -             -             connect: no route to host?[31m\n"));
+    }
+
+    [Test]
+    public void Peers_down_leaves_the_established_out() => Assert.That(Run("peers", "--down", "--no-headers").Out, Does.StartWith("tor1 ").And.Not.Contain("rr1"));
+
+    [Test]
+    public void Peers_in_json_is_an_array_in_the_shape_of_the_contract()
+    {
+        using JsonDocument json = JsonDocument.Parse(Run("peers", "-o", "json").Out);
+        JsonElement peer = json.RootElement[0];
+        Assert.That(peer.GetProperty("families").GetProperty("ipv4").GetRawText(), Is.EqualTo("{\"received\":4,\"accepted\":4,\"advertised\":3}"));
+        Assert.That(peer.EnumerateObject().Take(7).Select(p => p.Name), Is.EqualTo(new[] { "name", "address", "asn", "state", "uptimeSeconds", "families", "lastError" }));
+    }
+
+    [Test]
+    public void Routes_is_a_table_with_marks() => Assert.That(Run("routes").Out, Is.EqualTo(
+        "    PREFIX         NEXTHOP   DEV  FROM  LP   MED  AS-PATH      ORIGIN  AGE    REJECTED BY\n"
+        + "*>  10.244.0.0/26  10.0.0.2  -    rr1   100  -    65001 {1 2}  igp     1m01s  -\n"
+        + "*   10.244.1.0/26  10.0.0.2  -    rr1   100  -    65001 {1 2}  igp     1m01s  -\n"));
+
+    [Test]
+    public void Yaml_is_read_back_as_what_json_says() =>
+        Assert.That(Run("fib", "-o", "yaml").Out, Is.EqualTo("- prefix: \"10.244.0.0/26\"\n  state: \"failed\"\n  wanted: \"via 10.0.0.2\"\n  kernel: null\n  lastError: \"ENETUNREACH\"\n"));
+
+    [TestCase(0, "status")]
+    [TestCase(0, "peer", "rr1")]
+    [TestCase(0, "peer", "rr1", "refresh", "in")]
+    [TestCase(0, "routes", "--count")]
+    [TestCase(0, "explain", "10.244.0.0/26", "--to", "rr1")]
+    [TestCase(0, "reload", "--confirm", "60s")]
+    [TestCase(0, "confirm")]
+    [TestCase(0, "diff")]
+    [TestCase(0, "memory")]
+    [TestCase(0, "version")]
+    [TestCase(0, "events", "-f")]
+    [TestCase(0, "completion", "bash")]
+    [TestCase(0, "show", "protocols", "all")]
+    [TestCase(0, "show", "route", "for", "10.244.0.1")]
+    [TestCase(0, "show", "route", "protocol", "rr1", "count")]
+    [TestCase(0, "configure")]
+    [TestCase(0, "--help")]
+    [TestCase(1, "peer", "rr")]
+    [TestCase(1, "peer", "rr1", "enable")]
+    [TestCase(1, "routes", "--from", "tor2")]
+    [TestCase(1, "explain", "9.9.9.0/24")]
+    [TestCase(1, "reload", "--dry-run")]
+    [TestCase(1, "rollback")]
+    [TestCase(1, "check", "/nonexistent")]
+    [TestCase(2, "peerz")]
+    [TestCase(2, "peers", "--dwon")]
+    [TestCase(2, "peer", "rr1", "restrat")]
+    [TestCase(2, "peer", "rr1", "refresh", "inn")]
+    [TestCase(2, "peer")]
+    [TestCase(2, "routes", "10.0.0.1/24")]
+    [TestCase(2, "routes", "--family", "5")]
+    [TestCase(2, "-o", "jsn", "peers")]
+    [TestCase(2, "wait", "peers-established", "--timeout", "30")]
+    [TestCase(2, "wait", "peers-establishd")]
+    [TestCase(2, "show", "protocls")]
+    [TestCase(2, "wait")]
+    [TestCase(5, "wait", "peers-established", "--timeout", "10ms")]
+    public void Exit_code(int expected, params string[] args)
+    {
+        (int code, _, string error) = Run(args);
+        Assert.That(code, Is.EqualTo(expected), error);
+        Assert.That(error.Length > 0, Is.EqualTo(expected != 0), error);
+    }
+
+    [TestCase("no peer 'rr'; did you mean 'rr1'?", "peer", "rr")]
+    [TestCase("unknown verb 'peerz'; did you mean 'peers'?", "peerz")]
+    [TestCase("unknown option '--dwon' for 'pipit peers'; did you mean '--down'?", "peers", "--dwon")]
+    [TestCase("unknown action 'restrat'; did you mean 'restart'?", "peer", "rr1", "restrat")]
+    [TestCase("did you mean '10.0.0.0/24'?", "routes", "10.0.0.1/24")]
+    [TestCase("did you mean 'protocols'?", "show", "protocls")]
+    [TestCase("did you mean 'peers-established'?", "wait", "peers-establishd")]
+    public void A_wrong_word_has_a_suggestion(string expected, params string[] args) => Assert.That(Run(args).Error, Does.Contain(expected));
+
+    [Test]
+    public void An_absent_daemon_is_exit_code_3()
+    {
+        _fixture.Dispose();
+        Assert.That(Run("status"), Is.EqualTo((3, "", $"pipit: cannot reach the daemon on {_fixture.Path}: no socket there; is 'pipit run' running?\n")));
+    }
+
+    [Test]
+    public void Check_reports_on_stderr_and_says_no_with_exit_code_1()
+    {
+        Assert.That(Run("check", ExampleTests.Conf("node-full-mesh.yaml")).Code, Is.Zero);
+        string bad = Path.GetTempFileName();
+        File.WriteAllText(bad, "version: 1\nnod: 1\n");
+        (int code, string text, string error) = Run("check", bad);
+        File.Delete(bad);
+        Assert.That((code, text), Is.EqualTo((1, "")));
+        Assert.That(error, Is.EqualTo($"{bad}:1:1: error: the file: 'node' is missing\n{bad}:2:1: error: unknown key 'nod' in the file; did you mean 'node'?\n"));
+    }
+
+    [Test]
+    public void An_action_carries_its_reason()
+    {
+        Run("peer", "rr1", "disable", "--reason", "maintenance");
+        Assert.That(_fixture.Queries.Commands, Is.EqualTo(new[] { "rr1 Disable maintenance" }));
+    }
+}
