@@ -1,7 +1,10 @@
 namespace Rib;
 
 /// <summary>What a group last announced under one prefix index (and path slot).</summary>
-public readonly record struct AdjRibOutEntry(uint Attr, ushort Source, ushort Reserved)
+/// <param name="Attr">The exported attribute set; 0 for nothing.</param>
+/// <param name="Source">Index of the peer whose route it is.</param>
+/// <param name="PathTag">Low half of the path identifier it was received with: with the source, which path this is.</param>
+public readonly record struct AdjRibOutEntry(uint Attr, ushort Source, ushort PathTag)
 {
     /// <summary>Whether nothing is announced.</summary>
     public bool IsNone => Attr == 0;

@@ -1,0 +1,381 @@
+using Bgp.Protocol;
+
+namespace Rib;
+
+/// <summary>Why a route is or is not announced to a group.</summary>
+public enum ExportReason : byte
+{
+    /// <summary>It is announced.</summary>
+    Advertised,
+
+    /// <summary>There is no eligible path.</summary>
+    NoRoute,
+
+    /// <summary>It came from that very peer.</summary>
+    SplitHorizon,
+
+    /// <summary>Learned from an internal peer, and neither that one nor the target is a client (RFC 4456 section 6).</summary>
+    NotReflected,
+
+    /// <summary>Community NO_ADVERTISE (RFC 1997).</summary>
+    NoAdvertise,
+
+    /// <summary>Community NO_EXPORT or NO_EXPORT_SUBCONFED towards an external peer (RFC 1997).</summary>
+    NoExport,
+
+    /// <summary>The export policy rejects it.</summary>
+    Policy,
+
+    /// <summary>No address of this host can stand as its next hop on this session.</summary>
+    NoNextHop,
+
+    /// <summary>Its attributes leave no room for a prefix in a message of the negotiated size.</summary>
+    TooLarge,
+}
+
+/// <summary>
+/// From the selected path to the attribute set that is announced: reflection rules, export policy, then the rules of BGP for the kind of session.
+/// </summary>
+/// <remarks>
+/// The policy is asked per route, since it may look at the prefix. Everything after it depends on the attribute set, the source peer and
+/// the policy's edit alone, and is remembered under those three: a table with few sets is transformed few times, and the result is an
+/// interned id that the Adj-RIB-Out can hold. The memory is a direct-mapped cache that grows with collisions up to a bound and holds one reference on
+/// each set it names, so that ids cannot be reused under it; <see cref="Clear"/> gives them up.
+/// </remarks>
+internal sealed class ExportTransform<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    private const int MaxMemo = 8192;
+    private const uint DefaultLocalPref = 100;
+
+    // Calico: a kernel route without metric counts as 1024, and LOCAL_PREF is what is left of the largest signed value.
+    private const uint DefaultMetric = 1024;
+
+    private readonly UpdateGroupKey _key;
+    private readonly ILocRib<TPrefix> _rib;
+    private readonly AttributeTable _attributes;
+    private readonly UpdatePacker<TPrefix> _packer;
+    private Memo[] _memo = new Memo[64];
+    private byte[] _scratch = new byte[8192];
+
+    internal ExportTransform(UpdateGroupKey key, ILocRib<TPrefix> rib, AttributeTable attributes, UpdatePacker<TPrefix> packer)
+    {
+        _key = key;
+        _rib = rib;
+        _attributes = attributes;
+        _packer = packer;
+    }
+
+    /// <summary>Routes that were kept back because their attributes do not fit a message.</summary>
+    internal long TooLarge { get; private set; }
+
+    /// <summary>
+    /// The exported attribute set of one path; 0, with the reason, when it is not announced. The id is valid until the next call: the caller takes
+    /// a reference if it keeps it.
+    /// </summary>
+    internal uint Export(in TPrefix prefix, in Path path, RibPeer target, IRoutePolicy<TPrefix> policy, out ExportReason reason, out string rule)
+    {
+        rule = "";
+        RibPeer? source = _rib.PeerAt(path.Peer);
+        if (source is null)
+        {
+            reason = ExportReason.NoRoute;
+            return 0;
+        }
+
+        if (!RouteReflection.MayAdvertise(source.Kind, _key.Kind))
+        {
+            reason = ExportReason.NotReflected;
+            return 0;
+        }
+
+        PathAttributes attributes = _attributes.Get(path.Attr);
+        PolicyResult verdict = policy.Evaluate(prefix, attributes, new PolicyContext(source, target));
+        rule = verdict.Rule;
+        if (!verdict.Accept)
+        {
+            reason = ExportReason.Policy;
+            return 0;
+        }
+
+        ref Memo memo = ref Find(path.Attr, source, verdict.Edit, attributes);
+        reason = memo.Reason;
+        if (memo.Exported != 0 && memo.FixedLength + prefix.WireLength > _key.MaxMessageLength)
+        {
+            TooLarge++;
+            reason = ExportReason.TooLarge;
+            return 0;
+        }
+
+        return memo.Exported;
+    }
+
+    /// <summary>Gives up every remembered result.</summary>
+    internal void Clear()
+    {
+        foreach (ref Memo memo in _memo.AsSpan())
+        {
+            Release(ref memo);
+        }
+    }
+
+    private static ulong HashOf(uint attribute, ushort peer, PolicyEdit? edit) =>
+        Mix.Hash(((ulong)attribute << 16) | peer, edit is null ? 0 : (ulong)System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(edit));
+
+    private ref Memo Find(uint attribute, RibPeer source, PolicyEdit? edit, PathAttributes attributes)
+    {
+        ulong hash = HashOf(attribute, source.Index, edit);
+        ref Memo memo = ref _memo[(int)hash & (_memo.Length - 1)];
+        if (memo.Attribute == attribute && ReferenceEquals(memo.Source, source) && ReferenceEquals(memo.Edit, edit))
+        {
+            return ref memo;
+        }
+
+        if (memo.Attribute != 0 && _memo.Length < MaxMemo)
+        {
+            Grow();
+            memo = ref _memo[(int)hash & (_memo.Length - 1)];
+        }
+
+        Release(ref memo);
+        _attributes.AddRef(attribute);
+        memo.Attribute = attribute;
+        memo.Source = source;
+        memo.Edit = edit;
+        memo.Reason = Rewrite(attributes, source, edit, out ReadOnlySpan<byte> canonical);
+        if (memo.Reason == ExportReason.Advertised)
+        {
+            memo.Exported = _attributes.Intern(canonical);
+            memo.FixedLength = _packer.FixedLength(_attributes.Get(memo.Exported));
+        }
+
+        return ref memo;
+    }
+
+    private void Grow()
+    {
+        Memo[] old = _memo;
+        _memo = new Memo[old.Length * 2];
+        foreach (ref Memo memo in old.AsSpan())
+        {
+            // One old place feeds two new ones, so nothing collides.
+            if (memo.Attribute != 0)
+            {
+                _memo[(int)HashOf(memo.Attribute, memo.Source!.Index, memo.Edit) & (_memo.Length - 1)] = memo;
+            }
+        }
+    }
+
+    private void Release(ref Memo memo)
+    {
+        if (memo.Attribute != 0)
+        {
+            _attributes.Release(memo.Attribute);
+        }
+
+        if (memo.Exported != 0)
+        {
+            _attributes.Release(memo.Exported);
+        }
+
+        memo = default;
+    }
+
+    private ExportReason Rewrite(PathAttributes attributes, RibPeer source, PolicyEdit? edit, out ReadOnlySpan<byte> canonical)
+    {
+        canonical = default;
+        if (WellKnown(attributes) is ExportReason kept and not ExportReason.Advertised)
+        {
+            return kept;
+        }
+
+        IpAddr nextHop = NextHop(attributes, source, edit, out IpAddr linkLocal);
+        if (nextHop.IsNone)
+        {
+            return ExportReason.NoNextHop;
+        }
+
+        int room = attributes.Canonical.Length + PathAttributesBuilder.Headroom + EditRoom(edit);
+        if (_scratch.Length < room)
+        {
+            _scratch = new byte[room];
+        }
+
+        PathAttributesBuilder builder = new(attributes.Canonical, _scratch);
+        builder.StripLocal();
+        if (source.Kind == PeerKind.Local)
+        {
+            // RFC 4271 section 5.1.2: a route that begins here has an empty path, before ours is prepended for an external peer.
+            builder.SetOrigin(Origin.Igp);
+            builder.SetAsPath([]);
+        }
+
+        if (_key.IsIbgp)
+        {
+            ForInternal(ref builder, attributes, source, edit);
+        }
+        else
+        {
+            ForExternal(ref builder, attributes, source, edit);
+        }
+
+        builder.SetNextHop(nextHop, linkLocal);
+        if (edit is not null)
+        {
+            Communities(ref builder, edit);
+        }
+
+        canonical = builder.Build();
+        if (canonical.IsEmpty)
+        {
+            // The builder ran out of room: certainly more than any message holds.
+            TooLarge++;
+            return ExportReason.TooLarge;
+        }
+
+        MarkPartial(_scratch.AsSpan(0, canonical.Length));
+        return ExportReason.Advertised;
+    }
+
+    private ExportReason WellKnown(PathAttributes attributes)
+    {
+        if (attributes.Communities.IsEmpty)
+        {
+            return ExportReason.Advertised;
+        }
+
+        // RFC 1997: what the neighbour asked for when it sent the route, so the set before export policy counts.
+        if (attributes.HasCommunity(Community.NoAdvertise))
+        {
+            return ExportReason.NoAdvertise;
+        }
+
+        bool external = _key.Kind == PeerKind.Ebgp;
+        return external && (attributes.HasCommunity(Community.NoExport) || attributes.HasCommunity(Community.NoExportSubconfed))
+            ? ExportReason.NoExport
+            : ExportReason.Advertised;
+    }
+
+    private IpAddr NextHop(PathAttributes attributes, RibPeer source, PolicyEdit? edit, out IpAddr linkLocal)
+    {
+        linkLocal = default;
+        if (edit is not null && !edit.NextHop.IsNone && Fits(edit.NextHop))
+        {
+            return edit.NextHop;
+        }
+
+        // RFC 4271 section 5.1.3. A kernel route's gateway is never a BGP next hop: it need not be reachable from the neighbour.
+        bool self = source.Kind == PeerKind.Local
+            || _key.NextHopMode == NextHopMode.Self
+            || (_key.NextHopMode == NextHopMode.Auto && !_key.IsIbgp);
+        if (self)
+        {
+            linkLocal = _key.SelfLinkLocal;
+            return Fits(_key.Self) ? _key.Self : default;
+        }
+
+        // The link-local half is dropped: it means something on the link it came from only (RFC 2545 section 3).
+        IpAddr nextHop = attributes.NextHop;
+        return Fits(nextHop) && !nextHop.IsLinkLocal ? nextHop : default;
+    }
+
+    private bool Fits(IpAddr nextHop) => TPrefix.Family == AfiSafi.Ipv4Unicast
+        ? nextHop.IsV4 || (nextHop.IsV6 && _key.ExtendedNextHop)
+        : nextHop.IsV6;
+
+    private void ForInternal(ref PathAttributesBuilder builder, PathAttributes attributes, RibPeer source, PolicyEdit? edit)
+    {
+        // RFC 4271 section 5.1.5: LOCAL_PREF is in every announcement to an internal peer. AS_PATH stays as it is (5.1.2), so a prepend does nothing.
+        if (edit?.LocalPref is uint set)
+        {
+            builder.SetLocalPref(set);
+        }
+        else if (attributes.LocalPref is null)
+        {
+            builder.SetLocalPref(_key.MetricAsLocalPref && source.Kind == PeerKind.Local ? FromMetric(attributes) : DefaultLocalPref);
+        }
+
+        if (edit?.Med is uint med)
+        {
+            builder.SetMed(med);
+        }
+
+        // RFC 4456 section 8: reflected routes alone.
+        if (RouteReflection.IsReflection(source.Kind, _key.Kind))
+        {
+            builder.SetOriginatorIdIfAbsent(source.RouterId);
+            builder.PrependClusterId(_key.ClusterId);
+        }
+    }
+
+    private void ForExternal(ref PathAttributesBuilder builder, PathAttributes attributes, RibPeer source, PolicyEdit? edit)
+    {
+        builder.StripForEbgp();
+        builder.RemoveLocalPref();
+        builder.PrependAs(_key.LocalAsn, 1 + Math.Max(0, edit?.Prepend ?? 0));
+        if (edit?.Med is uint med)
+        {
+            builder.SetMed(med);
+        }
+        else if (source.Kind != PeerKind.Local && !attributes.AsPath.IsEmpty)
+        {
+            // RFC 4271 section 5.1.4: the MED of another AS is not passed on. A route with an empty path began in this AS and keeps its own.
+            builder.RemoveMed();
+        }
+    }
+
+    private static uint FromMetric(PathAttributes attributes)
+    {
+        uint metric = attributes.Local?.Metric ?? 0;
+        return int.MaxValue - Math.Min(metric == 0 ? DefaultMetric : metric, int.MaxValue);
+    }
+
+    private static void Communities(ref PathAttributesBuilder builder, PolicyEdit edit)
+    {
+        foreach (uint community in edit.RemoveCommunities)
+        {
+            builder.RemoveCommunity(community);
+        }
+
+        foreach (uint community in edit.AddCommunities)
+        {
+            builder.AddCommunity(community);
+        }
+
+        foreach ((uint global, uint data1, uint data2) in edit.AddLargeCommunities)
+        {
+            builder.AddLargeCommunity(global, data1, data2);
+        }
+    }
+
+    private static int EditRoom(PolicyEdit? edit) => edit is null
+        ? 0
+        : (4 * edit.AddCommunities.Count) + (12 * edit.AddLargeCommunities.Count) + (8 * Math.Max(0, edit.Prepend));
+
+    /// <summary>RFC 4271 section 5: an optional transitive attribute that this speaker does not know is passed on with the Partial bit.</summary>
+    private static void MarkPartial(Span<byte> canonical)
+    {
+        AttributeReader reader = new(canonical);
+        int start = 0;
+        while (reader.Next(out byte flags, out byte code, out _, out _) == AttributeStep.Attribute)
+        {
+            const byte OptionalTransitive = (byte)(AttributeFlags.Optional | AttributeFlags.Transitive);
+            if ((flags & OptionalTransitive) == OptionalTransitive && AttributeDescriptor.Find(code) is null)
+            {
+                canonical[start] |= (byte)AttributeFlags.Partial;
+            }
+
+            start = reader.Position;
+        }
+    }
+
+    private struct Memo
+    {
+        internal uint Attribute;
+        internal uint Exported;
+        internal RibPeer? Source;
+        internal PolicyEdit? Edit;
+        internal int FixedLength;
+        internal ExportReason Reason;
+    }
+}

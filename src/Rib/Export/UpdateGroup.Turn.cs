@@ -1,0 +1,395 @@
+using Bgp.Protocol;
+
+namespace Rib;
+
+public sealed partial class UpdateGroup<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    /// <summary>The most paths per prefix with ADD-PATH.</summary>
+    public const int MaxPaths = 64;
+
+    // Whom the runs of this turn concern: everyone, everyone but one, or only those marked one by one.
+    private bool _wakeAll;
+    private int _wakeAllExcept = -1;
+
+    private void ProcessDirty(int budget)
+    {
+        bool encode = false;
+        foreach (GroupMember member in _members)
+        {
+            encode |= member.IsStarted;
+        }
+
+        for (; budget > 0 && _dirty.TryTake(out uint index); budget--)
+        {
+            Compute(index, encode);
+        }
+
+        if (!_packer.IsEmpty)
+        {
+            _packer.Flush(_log);
+            _log.Publish();
+            WakeMembers();
+        }
+    }
+
+    /// <summary>Encodes the next slice of a walk, after computing what nobody has computed yet.</summary>
+    private void ProcessWalk(ExportWalk walk, int budget)
+    {
+        uint limit = _rib.IndexLimit;
+        uint end = (uint)Math.Min(limit, (ulong)walk.Next + (uint)budget);
+        int stride = _adjRibOut.Stride;
+        for (uint index = walk.Next; index < end; index++)
+        {
+            if (index >= _filled)
+            {
+                Compute(index, encode: false);
+            }
+
+            for (int slot = 0; slot < stride; slot++)
+            {
+                AdjRibOutEntry entry = _adjRibOut.Get(index, slot);
+                if (!entry.IsNone)
+                {
+                    _packer.Add(_rib.PrefixAt(index), (uint)slot + 1, entry.Attr, AllBut(entry.Source, 0));
+                }
+            }
+        }
+
+        walk.Next = end;
+        _filled = Math.Max(_filled, end);
+        if (end >= limit)
+        {
+            // From here on every change is reported as dirty, also of indexes that do not exist yet.
+            walk.Done = true;
+            walk.Next = uint.MaxValue;
+            _filled = uint.MaxValue;
+        }
+
+        if (!_packer.IsEmpty || walk.Done)
+        {
+            walk.Log.AppendControl(LogRecordKind.Barrier, _log.PublishedTail);
+            _packer.Flush(walk.Log);
+        }
+
+        if (walk.Done)
+        {
+            walk.Log.AppendControl(LogRecordKind.End, 0);
+        }
+
+        _wakeAll = false;
+        _wakeAllExcept = -1;
+
+        if (walk.Log.Publish())
+        {
+            Interlocked.MemoryBarrier();
+            foreach (GroupMember member in _members)
+            {
+                if (ReferenceEquals(member.Walk, walk))
+                {
+                    member.Wake();
+                }
+            }
+        }
+    }
+
+    /// <summary>Computes what a prefix is announced as, stores it, and, where <paramref name="encode"/>, packs what the change means to whom.</summary>
+    private void Compute(uint index, bool encode)
+    {
+        if (Key.AddPathLimit > 0)
+        {
+            ComputePaths(index, encode);
+            return;
+        }
+
+        ReadOnlySpan<Path> paths = _rib.Select(index, 1, out _);
+        AdjRibOutEntry old = _adjRibOut.Get(index, 0);
+        if (paths.IsEmpty && old.IsNone)
+        {
+            return;
+        }
+
+        AdjRibOutEntry now = default;
+        if (!paths.IsEmpty)
+        {
+            Path best = paths[0];
+            uint exported = _transform.Export(_rib.PrefixAt(index), best, _target!, _policy, out _, out _);
+            now = exported == 0 ? default : new AdjRibOutEntry(exported, best.Peer, 0);
+        }
+
+        if (now != old)
+        {
+            if (encode)
+            {
+                Pack(index, 0, old, now);
+            }
+
+            Store(index, 0, old, now);
+        }
+    }
+
+    /// <summary>
+    /// The same with ADD-PATH (RFC 7911): the best paths, each in a slot whose number is its path identifier. A path keeps its slot as long as it is
+    /// among the best, so that a change of one is not a change of the others.
+    /// </summary>
+    private void ComputePaths(uint index, bool encode)
+    {
+        int stride = _adjRibOut.Stride;
+        Span<AdjRibOutEntry> now = stackalloc AdjRibOutEntry[MaxPaths];
+        Span<AdjRibOutEntry> wanted = stackalloc AdjRibOutEntry[MaxPaths];
+        now = now[..stride];
+        now.Clear();
+        int count = 0;
+        Span<Path> selected = stackalloc Path[MaxPaths];
+        ReadOnlySpan<Path> paths = _rib.Select(index, stride, out _);
+        paths = paths[..Math.Min(stride, paths.Length)];
+        paths.CopyTo(selected);
+        for (int i = 0; i < paths.Length; i++)
+        {
+            Path path = selected[i];
+            uint exported = _transform.Export(_rib.PrefixAt(index), path, _target!, _policy, out _, out _);
+            if (exported != 0)
+            {
+                // Held, since the next call of the transform may give it up.
+                _attributes.AddRef(exported);
+                wanted[count++] = new AdjRibOutEntry(exported, path.Peer, (ushort)_rib.PathIdOf(index, path));
+            }
+        }
+
+        Assign(index, wanted[..count], now);
+        for (int slot = 0; slot < stride; slot++)
+        {
+            AdjRibOutEntry old = _adjRibOut.Get(index, slot);
+            if (now[slot] == old)
+            {
+                continue;
+            }
+
+            if (encode && (now[slot].Attr != old.Attr || now[slot].Source != old.Source))
+            {
+                Pack(index, slot, old, now[slot]);
+            }
+
+            Store(index, slot, old, now[slot]);
+        }
+
+        foreach (ref readonly AdjRibOutEntry entry in wanted[..count])
+        {
+            _attributes.Release(entry.Attr);
+        }
+    }
+
+    /// <summary>Puts paths into the slots they had, the rest into free ones, of those first the ones that hold nothing now.</summary>
+    private void Assign(uint index, Span<AdjRibOutEntry> wanted, Span<AdjRibOutEntry> now)
+    {
+        ulong placed = 0;
+        for (int i = 0; i < wanted.Length; i++)
+        {
+            for (int slot = 0; slot < now.Length; slot++)
+            {
+                AdjRibOutEntry old = _adjRibOut.Get(index, slot);
+                if (now[slot].IsNone && !old.IsNone && old.Source == wanted[i].Source && old.PathTag == wanted[i].PathTag)
+                {
+                    now[slot] = wanted[i];
+                    placed |= 1UL << i;
+                    break;
+                }
+            }
+        }
+
+        for (int pass = 0; pass < 2; pass++)
+        {
+            for (int i = 0; i < wanted.Length; i++)
+            {
+                for (int slot = 0; slot < now.Length && (placed & (1UL << i)) == 0; slot++)
+                {
+                    if (now[slot].IsNone && (pass == 1 || _adjRibOut.Get(index, slot).IsNone))
+                    {
+                        now[slot] = wanted[i];
+                        placed |= 1UL << i;
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>The table of the remarks.</summary>
+    private void Pack(uint index, int slot, AdjRibOutEntry old, AdjRibOutEntry now)
+    {
+        TPrefix prefix = _rib.PrefixAt(index);
+        uint pathId = (uint)slot + 1;
+        byte skip = SkipMask(index);
+        if (now.IsNone)
+        {
+            _packer.Add(prefix, pathId, 0, AllBut(old.Source, skip));
+            return;
+        }
+
+        if (old.IsNone || old.Source == now.Source)
+        {
+            _packer.Add(prefix, pathId, now.Attr, AllBut(now.Source, skip));
+            return;
+        }
+
+        if (old.Attr != now.Attr)
+        {
+            _packer.Add(prefix, pathId, now.Attr, AllBut(now.Source, skip));
+        }
+        else if (TryOnly(old.Source, skip, out LogTarget target))
+        {
+            _packer.Add(prefix, pathId, now.Attr, target);
+        }
+
+        if (TryOnly(now.Source, skip, out LogTarget only))
+        {
+            _packer.Add(prefix, pathId, 0, only);
+        }
+    }
+
+    private void Store(uint index, int slot, AdjRibOutEntry old, AdjRibOutEntry now)
+    {
+        // The entry's prefix index must not be reused before the withdrawal is packed, nor its attribute id.
+        if (!now.IsNone)
+        {
+            _attributes.AddRef(now.Attr);
+            if (old.IsNone)
+            {
+                _rib.Pin(index);
+            }
+        }
+
+        _adjRibOut.Set(index, slot, now);
+        if (!old.IsNone)
+        {
+            _attributes.Release(old.Attr);
+            if (now.IsNone)
+            {
+                _rib.Unpin(index);
+            }
+        }
+    }
+
+    /// <summary>Bits of the first-sync walks that have yet to reach an index.</summary>
+    private byte SkipMask(uint index)
+    {
+        byte mask = 0;
+        foreach (ExportWalk walk in _walks)
+        {
+            if (index >= walk.Next && !walk.Done)
+            {
+                mask |= walk.SkipBit;
+            }
+        }
+
+        return mask;
+    }
+
+    private LogTarget AllBut(ushort source, byte skip)
+    {
+        if (MemberOf(source) is null)
+        {
+            _wakeAll = true;
+            return new LogTarget(LogTargetKind.All, skip, 0);
+        }
+
+        _wakeAll |= _wakeAllExcept >= 0 && _wakeAllExcept != source;
+        _wakeAllExcept = source;
+        return new LogTarget(LogTargetKind.AllExcept, skip, source);
+    }
+
+    private bool TryOnly(ushort source, byte skip, out LogTarget target)
+    {
+        target = new LogTarget(LogTargetKind.Only, skip, source);
+        if (MemberOf(source) is not GroupMember member)
+        {
+            return false;
+        }
+
+        member.WakeOnPublish = true;
+        return true;
+    }
+
+    private void WakeMembers()
+    {
+        // After the store of the tail and before the idle flags are read; the readers do the same the other way round.
+        Interlocked.MemoryBarrier();
+        long tail = _log.PublishedTail;
+        foreach (GroupMember member in _members)
+        {
+            // A member that nothing concerns is woken all the same once it is a segment behind, or its place would hold the log.
+            bool wake = _wakeAll
+                || member.WakeOnPublish
+                || (_wakeAllExcept >= 0 && _wakeAllExcept != member.Peer.Index)
+                || tail - member.Position > LogSegment.Size;
+            member.WakeOnPublish = false;
+            if (wake && member.IsStarted && member.Walk is null)
+            {
+                member.Wake();
+            }
+        }
+
+        _wakeAll = false;
+        _wakeAllExcept = -1;
+    }
+
+    private void ScheduleEndOfRibs()
+    {
+        if (_endOfRibDue == 0)
+        {
+            return;
+        }
+
+        foreach (GroupMember member in _members)
+        {
+            if (!member.EndOfRibDue || member.HoldsEndOfRib || _dirty.Taken < member.EndOfRibTicket || member.Walk is { Done: false })
+            {
+                continue;
+            }
+
+            member.EndOfRibDue = false;
+            _endOfRibDue--;
+            member.ScheduleEndOfRib(_log.PublishedTail);
+            Interlocked.MemoryBarrier();
+            member.Wake();
+        }
+    }
+
+    private void ReportLagging()
+    {
+        GroupMember? worst = null;
+        long most = 0;
+        for (int i = _members.Count - 1; i >= 0; i--)
+        {
+            GroupMember member = _members[i];
+            if (member.ReportedLagging)
+            {
+                // One at a time: with it gone the rest may be within bounds.
+                return;
+            }
+
+            long held = Held(member);
+            if (held > most)
+            {
+                worst = member;
+                most = held;
+            }
+        }
+
+        if (worst is not null)
+        {
+            worst.ReportedLagging = true;
+            Lagging?.Invoke(worst);
+        }
+    }
+
+    private long Held(GroupMember member)
+    {
+        if (!member.IsStarted)
+        {
+            return 0;
+        }
+
+        long held = _log.Tail - member.Position;
+        return member.Walk is ExportWalk walk ? held + walk.Log.Tail - member.WalkPosition : held;
+    }
+}
