@@ -1,0 +1,82 @@
+using Bgp.Daemon.Kernel.Netlink;
+using Bgp.Protocol;
+using Rib;
+
+namespace Bgp.Daemon.Kernel;
+
+/// <summary>The mirror, the comparison and what waits to be published, for one family. Guarded by <see cref="KernelSync"/>'s lock.</summary>
+internal sealed class FamilySync<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    private readonly List<MirrorChange<TPrefix>> _changes = [];
+    private readonly FibOp<TPrefix>[] _ops = new FibOp<TPrefix>[KernelInstaller.BatchLimit];
+    private readonly int[] _results = new int[KernelInstaller.BatchLimit];
+
+    internal FamilySync(byte protocol)
+    {
+        Mirror = new RouteMirror<TPrefix>(protocol);
+        Diff = new FibDiff<TPrefix>(Mirror);
+    }
+
+    internal RouteMirror<TPrefix> Mirror { get; }
+
+    internal FibDiff<TPrefix> Diff { get; }
+
+    /// <summary>Changes of others' routes, not yet published.</summary>
+    internal List<MirrorChange<TPrefix>> Unpublished { get; set; } = [];
+
+    /// <summary>The list that <see cref="Unpublished"/> is swapped with.</summary>
+    internal List<MirrorChange<TPrefix>> Spare { get; set; } = [];
+
+    internal Span<FibOp<TPrefix>> Ops => _ops;
+
+    internal Span<int> Results => _results;
+
+    /// <summary>A notification; true when another writer's route appeared, which may make a refused route possible.</summary>
+    internal bool Apply(RouteReport report, in KernelRoute<TPrefix> route)
+    {
+        Mirror.Apply(report, route, _changes);
+        return Settle();
+    }
+
+    internal void Seen(in KernelRoute<TPrefix> route) => Mirror.Seen(route, _changes);
+
+    /// <summary>Ends a scan (or gives up on it, without a sweep).</summary>
+    internal bool EndScan(int through, bool sweep)
+    {
+        if (sweep)
+        {
+            Mirror.EndScan(through, _changes);
+        }
+
+        // Removals first: a reader that keys routes by less than all fields must not remove what it was just given.
+        int removed = 0;
+        for (int i = 0; i < _changes.Count; i++)
+        {
+            if (!_changes[i].Added)
+            {
+                (_changes[i], _changes[removed]) = (_changes[removed], _changes[i]);
+                removed++;
+            }
+        }
+
+        return Settle();
+    }
+
+    private bool Settle()
+    {
+        bool appeared = false;
+        foreach (MirrorChange<TPrefix> change in _changes)
+        {
+            Diff.KernelChanged(change.Route.Prefix);
+            if (!Mirror.IsOwn(change.Route))
+            {
+                Unpublished.Add(change);
+                appeared |= change.Added;
+            }
+        }
+
+        _changes.Clear();
+        return appeared;
+    }
+}

@@ -1,0 +1,130 @@
+using Bgp.Protocol;
+
+namespace Bgp.Daemon.Kernel;
+
+/// <summary>The host's links and addresses, as last reported. Guarded by <see cref="KernelSync"/>'s lock.</summary>
+internal sealed class HostLinks
+{
+    private readonly record struct AddressKey(int Interface, IpAddr Address, int Length, IpAddr Peer);
+
+    private readonly Dictionary<int, (string Name, bool Up, uint Scan)> _links = [];
+    private readonly Dictionary<AddressKey, uint> _addresses = [];
+    private uint _scan = 1;
+
+    internal int LinkCount => _links.Count;
+
+    internal int AddressCount => _addresses.Count;
+
+    /// <summary>Changes of links, not yet published.</summary>
+    internal List<LinkChange> Unpublished { get; set; } = [];
+
+    internal List<LinkChange> Spare { get; set; } = [];
+
+    /// <summary>Whether the list of addresses has changed since it was published.</summary>
+    internal bool AddressesChanged { get; set; }
+
+    /// <summary>One change of a link.</summary>
+    internal readonly record struct LinkChange(int Index, string Name, bool Up, bool Removed);
+
+    internal string NameOf(int index) => _links.TryGetValue(index, out (string Name, bool Up, uint Scan) link) ? link.Name : "";
+
+    /// <summary>A link was reported. <paramref name="wentDown"/>: it was up, or was not known, and is down.</summary>
+    internal bool Set(int index, string name, bool up, out bool wentDown)
+    {
+        bool known = _links.TryGetValue(index, out (string Name, bool Up, uint Scan) old);
+        if (name.Length == 0 && known)
+        {
+            name = old.Name;
+        }
+
+        _links[index] = (name, up, _scan);
+        wentDown = !up && (!known || old.Up);
+        bool changed = !known || old.Up != up || old.Name != name;
+        if (changed)
+        {
+            Unpublished.Add(new LinkChange(index, name, up, false));
+            AddressesChanged |= known && old.Name != name;
+        }
+
+        return changed;
+    }
+
+    internal bool Remove(int index)
+    {
+        if (!_links.Remove(index, out (string Name, bool Up, uint Scan) old))
+        {
+            return false;
+        }
+
+        Unpublished.Add(new LinkChange(index, old.Name, false, true));
+        return true;
+    }
+
+    internal bool SetAddress(int index, IpAddr address, int length, IpAddr peer)
+    {
+        AddressKey key = new(index, address, length, peer);
+        bool added = !_addresses.ContainsKey(key);
+        _addresses[key] = _scan;
+        AddressesChanged |= added;
+        return added;
+    }
+
+    internal bool RemoveAddress(int index, IpAddr address, int length, IpAddr peer)
+    {
+        bool removed = _addresses.Remove(new AddressKey(index, address, length, peer));
+        AddressesChanged |= removed;
+        return removed;
+    }
+
+    internal void BeginScan() => _scan++;
+
+    /// <summary>Removes links that the dump did not show; their indexes are appended.</summary>
+    internal void EndLinkScan(List<int> removed)
+    {
+        foreach ((int index, (string Name, bool Up, uint Scan) link) in _links)
+        {
+            if (link.Scan != _scan)
+            {
+                removed.Add(index);
+            }
+        }
+
+        foreach (int index in removed)
+        {
+            Remove(index);
+        }
+    }
+
+    /// <summary>Removes addresses that the dump did not show.</summary>
+    internal bool EndAddressScan()
+    {
+        List<AddressKey> gone = [];
+        foreach ((AddressKey key, uint scan) in _addresses)
+        {
+            if (scan != _scan)
+            {
+                gone.Add(key);
+            }
+        }
+
+        foreach (AddressKey key in gone)
+        {
+            _addresses.Remove(key);
+        }
+
+        AddressesChanged |= gone.Count > 0;
+        return gone.Count > 0;
+    }
+
+    internal InterfaceAddress[] Addresses()
+    {
+        InterfaceAddress[] list = new InterfaceAddress[_addresses.Count];
+        int at = 0;
+        foreach (AddressKey key in _addresses.Keys)
+        {
+            list[at++] = new InterfaceAddress(key.Address, key.Length, key.Interface, NameOf(key.Interface), key.Peer);
+        }
+
+        return list;
+    }
+}
