@@ -338,8 +338,9 @@ public sealed partial class PathAttributesParser
 
     private void Missing(AttributeCode code, string reason) => Note(UpdateAction.TreatAsWithdraw, code, UpdateSubcode.MissingWellKnown, reason);
 
-    /// <summary>Not 0.0.0.0/8, 127.0.0.0/8, multicast or class E.</summary>
-    private static bool IsHost(uint address) => address >> 24 is not 0 and not 127 and < 224;
+    /// <summary>Not 0.0.0.0/8, multicast or class E.</summary>
+    // 127/8 is a host address, if only to speakers on one host; whether it resolves is the table's question.
+    private static bool IsHost(uint address) => address >> 24 is not 0 and < 224;
 
     private static bool IsHost(in IpAddr address) =>
         address.IsV4 ? IsHost(address.V4Value) : !(address.IsNone || address.IsUnspecified || address.IsMulticast || address.IsLoopback);

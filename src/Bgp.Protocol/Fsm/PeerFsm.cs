@@ -50,6 +50,7 @@ public sealed class PeerFsm
     private bool _started;
     private bool _punished;
     private bool _gracefulRestart;
+    private bool _calledWhileEstablished;
     private int _idleHold;
 
     /// <summary>A peer that has not been started.</summary>
@@ -146,6 +147,7 @@ public sealed class PeerFsm
             return IncomingVerdict.RefuseCollision;
         }
 
+        bool established = State == SessionState.Established;
         if (_incoming is { State: SessionState.OpenConfirm })
         {
             return IncomingVerdict.RefuseCollision;
@@ -169,6 +171,7 @@ public sealed class PeerFsm
             Drive(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.TcpFailed), actions);
         }
 
+        _calledWhileEstablished = established;
         _incoming = new SessionFsm(_times, passive: true, incoming: true);
         Drive(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.TcpConnected), actions);
         return IncomingVerdict.Accept;
@@ -191,7 +194,8 @@ public sealed class PeerFsm
             SessionState otherState = StateOf(other);
             if (otherState == SessionState.Established)
             {
-                if (!_gracefulRestart)
+                // A connection from before the session is a collision that the session has won; only a later one says that the neighbour restarted.
+                if (!_gracefulRestart || side != ConnectionSide.Incoming || !_calledWhileEstablished)
                 {
                     Drive(side, new SessionEvent(SessionEventKind.CollisionDump), actions);
                     return;
