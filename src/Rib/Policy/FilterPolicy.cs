@@ -101,6 +101,9 @@ public sealed class FilterPolicy<TPrefix> : IRoutePolicy<TPrefix>
     public string ContentKey { get; }
 
     /// <inheritdoc/>
+    public bool AcceptsAll => !_guard && _steps is [{ Kind: StepKind.All or StepKind.CalicoImport }, ..];
+
+    /// <inheritdoc/>
     public PolicyResult Evaluate(in TPrefix prefix, PathAttributes attributes, in PolicyContext context)
     {
         ArgumentNullException.ThrowIfNull(attributes);

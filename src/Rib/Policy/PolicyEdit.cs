@@ -53,4 +53,7 @@ public interface IRoutePolicy<TPrefix>
 
     /// <summary>A text equal exactly for policies with the same content, in order and sets: part of the update group key.</summary>
     string ContentKey { get; }
+
+    /// <summary>Whether every route is accepted unchanged, so that asking can be left out.</summary>
+    bool AcceptsAll => false;
 }

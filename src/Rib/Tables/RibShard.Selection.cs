@@ -115,6 +115,25 @@ public sealed partial class RibShard<TPrefix>
         return _walkActive || _changedNextHops.Count > 0;
     }
 
+    /// <summary>Every next hop of a path learned over BGP: what a resolver must go on tracking.</summary>
+    public IReadOnlySet<IpAddr> NextHopsInUse()
+    {
+        HashSet<IpAddr> inUse = [];
+        HashSet<uint> seen = [];
+        for (uint index = 1; index < _index.Limit; index++)
+        {
+            foreach (ref readonly Path path in AllPaths(index))
+            {
+                if (seen.Add(path.Attr) && _attributes.Get(path.Attr) is { Source: RouteSource.Bgp } attributes)
+                {
+                    inUse.Add(attributes.NextHop);
+                }
+            }
+        }
+
+        return inUse;
+    }
+
     private void Rerank(uint index, ref PrefixEntry<TPrefix> entry)
     {
         Span<Path> paths = _blocks.Span(entry.Block, entry.Count);
