@@ -1,0 +1,12 @@
+# Sourced. cleanup_namespaces: ends what still runs in network namespaces that a test left behind (their names start with pipit-), and removes them.
+cleanup_namespaces() {
+    local name pid
+    command -v ip >/dev/null || return 0
+    for name in $(ip netns list 2>/dev/null | awk '$1 ~ /^pipit-/ { print $1 }'); do
+        for pid in $(ip netns pids "$name" 2>/dev/null); do
+            kill -9 "$pid" 2>/dev/null
+        done
+        ip netns delete "$name" 2>/dev/null
+    done
+    return 0
+}
