@@ -1,0 +1,403 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Bgp.Daemon.Control;
+using Bgp.Daemon.Peers;
+using Bgp.Daemon.Tables;
+using Bgp.Protocol;
+using Rib;
+using RibPath = Rib.Path;
+
+namespace Bgp.Daemon;
+
+/// <summary>Questions about routes.</summary>
+internal sealed partial class DaemonQueries
+{
+    private const int Slice = 256;
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<RouteDto> GetRoutesAsync(RouteQuery query, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        if (query.Family != 6)
+        {
+            await foreach (RouteDto route in RoutesAsync(daemon.Context.V4, query, InstalledV4(), cancel).ConfigureAwait(false))
+            {
+                yield return route;
+            }
+        }
+
+        if (query.Family != 4)
+        {
+            await foreach (RouteDto route in RoutesAsync(daemon.Context.V6, query, InstalledV6(), cancel).ConfigureAwait(false))
+            {
+                yield return route;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<long> CountRoutesAsync(RouteQuery query, CancellationToken cancel)
+    {
+        long count = 0;
+        await foreach (RouteDto _ in GetRoutesAsync(query, cancel).ConfigureAwait(false))
+        {
+            count++;
+        }
+
+        return count;
+    }
+
+    /// <inheritdoc/>
+    public async Task<ExplainDto> ExplainAsync(string prefix, string? to, CancellationToken cancel)
+    {
+        PeerSession? target = to is null ? null : daemon.Peers.Find(to);
+        if (Ipv4Prefix.TryParse(prefix, out Ipv4Prefix v4))
+        {
+            return await daemon.Context.V4.AskAsync(loop => Explain(loop, v4, target, to, InstalledV4())).WaitAsync(cancel).ConfigureAwait(false);
+        }
+
+        return Ipv6Prefix.TryParse(prefix, out Ipv6Prefix v6)
+            ? await daemon.Context.V6.AskAsync(loop => Explain(loop, v6, target, to, InstalledV6())).WaitAsync(cancel).ConfigureAwait(false)
+            : new ExplainDto(prefix, false, [], []);
+    }
+
+    internal static string Text(FibRoute route)
+    {
+        List<string> words = [];
+        if (route.Type != KernelRouteType.Unicast)
+        {
+            words.Add(route.Type.ToString().ToLowerInvariant());
+        }
+
+        foreach (FibNextHop hop in route.NextHops.Hops)
+        {
+            words.Add((hop.Gateway.IsNone ? "" : $"via {hop.Gateway} ") + $"dev {InterfaceName(hop.Interface)}" + (hop.OnLink ? " onlink" : ""));
+        }
+
+        string text = string.Join(" | ", words);
+        return route.Metric == 0 ? text : string.Create(CultureInfo.InvariantCulture, $"{text} metric {route.Metric}");
+    }
+
+    private static string InterfaceName(int index)
+    {
+        foreach (System.Net.NetworkInformation.NetworkInterface item in System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces())
+        {
+            if (item.Supports(System.Net.NetworkInformation.NetworkInterfaceComponent.IPv4) && item.GetIPProperties().GetIPv4Properties().Index == index)
+            {
+                return item.Name;
+            }
+        }
+
+        return "if" + index.ToString(CultureInfo.InvariantCulture);
+    }
+
+    private static FibDto Fib<TPrefix>(in FibListing<TPrefix> item)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        string? error = item.State switch
+        {
+            FibState.Alien => string.Create(CultureInfo.InvariantCulture, $"a route of protocol {item.AlienProtocol} has the same key; left alone until it goes"),
+            FibState.Failed => new System.ComponentModel.Win32Exception(item.Error).Message,
+            FibState.Stale => "from before the start, not confirmed yet",
+            _ => null,
+        };
+        return new FibDto(item.Prefix.ToString()!, item.State.ToString().ToLowerInvariant(), item.Desired is { } wanted ? Text(wanted) : null, item.Installed is { } installed ? Text(installed) : null, error);
+    }
+
+    /// <summary>Selected routes from neighbours that become no kernel route, with the reason.</summary>
+    private static async IAsyncEnumerable<FibDto> UnresolvedAsync<TPrefix>(RibLoop<TPrefix> loop, [EnumeratorCancellation] CancellationToken cancel)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        uint cursor = 1;
+        while (true)
+        {
+            uint from = cursor;
+            (List<FibDto> rows, uint next) = await loop.AskAsync(table =>
+            {
+                List<FibDto> found = [];
+                uint index = from;
+                for (; index < table.Shard.IndexLimit && index < from + (Slice * 4); index++)
+                {
+                    ReadOnlySpan<RibPath> all = table.Shard.AllPaths(index);
+                    if (all.IsEmpty || table.Forwarding is not { } forwarding)
+                    {
+                        continue;
+                    }
+
+                    bool bgp = false;
+                    foreach (RibPath path in all)
+                    {
+                        bgp |= path.Peer != RibPeer.Local && (path.Flags & (int)PathFlags.Filtered) == 0;
+                    }
+
+                    ReadOnlySpan<RibPath> selected = table.Shard.Select(index, 1, out _);
+                    if (bgp && (selected.IsEmpty || selected[0].Peer != RibPeer.Local) && forwarding.Desired(table.Shard, index, out string reason) is null)
+                    {
+                        found.Add(new FibDto(table.Shard.PrefixAt(index).ToString()!, "notWanted", null, null, selected.IsEmpty ? "no path's next hop resolves" : reason));
+                    }
+                }
+
+                return (found, index);
+            }).WaitAsync(cancel).ConfigureAwait(false);
+            foreach (FibDto row in rows)
+            {
+                yield return row;
+            }
+
+            if (next == cursor)
+            {
+                yield break;
+            }
+
+            cursor = next;
+        }
+    }
+
+    private HashSet<Ipv4Prefix> InstalledV4() => daemon.Kernel is { } kernel
+        ? [.. kernel.ListV4(false).Where(static item => item.State == FibState.Installed).Select(static item => item.Prefix)] : [];
+
+    private HashSet<Ipv6Prefix> InstalledV6() => daemon.Kernel is { } kernel
+        ? [.. kernel.ListV6(false).Where(static item => item.State == FibState.Installed).Select(static item => item.Prefix)] : [];
+
+    private async IAsyncEnumerable<RouteDto> RoutesAsync<TPrefix>(RibLoop<TPrefix> loop, RouteQuery query, HashSet<TPrefix> installed, [EnumeratorCancellation] CancellationToken cancel)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        List<TPrefix> prefixes = await PrefixesAsync(loop, query, cancel).ConfigureAwait(false);
+        for (int start = 0; start < prefixes.Count; start += Slice)
+        {
+            int from = start;
+            List<RouteDto> rows = await loop.AskAsync(table =>
+            {
+                List<RouteDto> found = [];
+                foreach (TPrefix prefix in prefixes.Skip(from).Take(Slice))
+                {
+                    Rows(table, prefix, query, installed, found);
+                }
+
+                return found;
+            }).WaitAsync(cancel).ConfigureAwait(false);
+            foreach (RouteDto row in rows)
+            {
+                yield return row;
+            }
+        }
+    }
+
+    /// <summary>The prefixes that a query is about, in order; gathered in slices so that the table's loop is never held up for long.</summary>
+    private static async Task<List<TPrefix>> PrefixesAsync<TPrefix>(RibLoop<TPrefix> loop, RouteQuery query, CancellationToken cancel)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        TPrefix within = default;
+        bool isAddress = query.Prefix is not null && !query.Prefix.Contains('/', StringComparison.Ordinal);
+        if (query.Prefix is not null && !TPrefix.TryParse(query.Prefix, out within))
+        {
+            return [];
+        }
+
+        if (query.Prefix is not null && !query.Longer)
+        {
+            return await loop.AskAsync(table =>
+            {
+                // An address asks for what covers it best, a prefix for itself.
+                for (int length = within.Length; length >= 0; length--)
+                {
+                    TPrefix candidate = TPrefix.Create(within.Address, length);
+                    if (table.Shard.TryFind(candidate, out uint index) && !table.Shard.AllPaths(index).IsEmpty)
+                    {
+                        return [candidate];
+                    }
+
+                    if (!isAddress)
+                    {
+                        break;
+                    }
+                }
+
+                return new List<TPrefix>();
+            }).WaitAsync(cancel).ConfigureAwait(false);
+        }
+
+        List<TPrefix> all = [];
+        uint cursor = 1;
+        while (true)
+        {
+            uint from = cursor;
+            uint next = await loop.AskAsync(table =>
+            {
+                uint index = from;
+                for (; index < table.Shard.IndexLimit && index < from + 8192; index++)
+                {
+                    if (!table.Shard.AllPaths(index).IsEmpty && (query.Prefix is null || within.Contains(table.Shard.PrefixAt(index))))
+                    {
+                        all.Add(table.Shard.PrefixAt(index));
+                    }
+                }
+
+                return index;
+            }).WaitAsync(cancel).ConfigureAwait(false);
+            if (next == cursor)
+            {
+                break;
+            }
+
+            cursor = next;
+        }
+
+        all.Sort();
+        return all;
+    }
+
+    private void Rows<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, RouteQuery query, HashSet<TPrefix> installed, List<RouteDto> into)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        if (!loop.Shard.TryFind(prefix, out uint index))
+        {
+            return;
+        }
+
+        if (query.To is not null)
+        {
+            Exported(loop, index, query.To, into);
+            return;
+        }
+
+        RibPath[] selected = loop.Shard.Select(index, int.MaxValue, out int multipath).ToArray();
+        List<RibPath> paths = [.. selected];
+        foreach (RibPath path in loop.Shard.AllPaths(index))
+        {
+            if ((path.Flags & (int)(PathFlags.Filtered | PathFlags.Unresolved)) != 0)
+            {
+                paths.Add(path);
+            }
+        }
+
+        ushort? from = (query.From ?? query.Received) is { } name ? daemon.Peers.Find(name)?.Index ?? ushort.MaxValue : null;
+        for (int i = 0; i < paths.Count; i++)
+        {
+            RibPath path = paths[i];
+            bool filtered = (path.Flags & (int)PathFlags.Filtered) != 0;
+            if ((from is { } wanted && path.Peer != wanted)
+                || (query.Best && i != 0)
+                || (query.Best && selected.Length == 0)
+                || (query.Filtered ? !filtered : filtered && query.Received is null))
+            {
+                continue;
+            }
+
+            bool isInstalled = i < multipath && installed.Contains(prefix) && loop.Attributes.Get(path.Attr).Source != RouteSource.Kernel;
+            into.Add(Row(loop, index, prefix, path, i == 0 && selected.Length > 0, isInstalled, filtered));
+        }
+    }
+
+    private RouteDto Row<TPrefix>(RibLoop<TPrefix> loop, uint index, TPrefix prefix, in RibPath path, bool best, bool installed, bool filtered)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        PathAttributes attributes = loop.Attributes.Get(path.Attr);
+        RibPeer? peer = loop.Shard.PeerAt(path.Peer);
+        string? rejected = (path.Flags & (int)PathFlags.Unresolved) != 0 ? "next hop does not resolve" : null;
+        if (filtered && peer is not null && daemon.Peers.Find(peer.Name) is { } session)
+        {
+            object policy = typeof(TPrefix) == typeof(Ipv4Prefix) ? session.Settings.Policies.ImportV4 : session.Settings.Policies.ImportV6;
+            rejected = ((IRoutePolicy<TPrefix>)policy).Evaluate(prefix, attributes, new PolicyContext(peer, peer)).Rule;
+        }
+
+        uint pathId = loop.Shard.PathIdOf(index, path);
+        return Describe(prefix.ToString()!, attributes, path.Peer == RibPeer.Local ? null : peer?.Name) with
+        {
+            Best = best,
+            Installed = installed,
+            PathId = path.Peer == RibPeer.Local || pathId == 0 ? null : pathId,
+            RejectedBy = rejected,
+        };
+    }
+
+    private static RouteDto Describe(string prefix, PathAttributes attributes, string? from)
+    {
+        LocalRouteInfo? local = attributes.Local;
+        IpAddr nextHop = attributes.Source == RouteSource.Bgp ? attributes.NextHop : local?.Gateway ?? default;
+        return new RouteDto
+        {
+            Prefix = prefix,
+            NextHop = nextHop.IsNone || nextHop.IsUnspecified ? null : nextHop.ToString(),
+            From = from,
+            Origin = attributes.Origin switch { Origin.Igp => "igp", Origin.Egp => "egp", _ => "incomplete" },
+            AsPath = attributes.AsPathText(),
+            LocalPref = attributes.LocalPref,
+            Med = attributes.Med,
+            Communities = attributes.CommunityTexts(),
+            LargeCommunities = attributes.LargeCommunityTexts(),
+            OriginatorId = attributes.OriginatorId == 0 ? null : IpAddr.V4(attributes.OriginatorId).ToString(),
+            ClusterList = attributes.ClusterListTexts(),
+            Source = attributes.Source switch { RouteSource.Kernel => "kernel", RouteSource.Originate => "originate", _ => "bgp" },
+            Device = local is { Interface.Length: > 0 } info ? info.Interface : null,
+        };
+    }
+
+    private void Exported<TPrefix>(RibLoop<TPrefix> loop, uint index, string to, List<RouteDto> into)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        if (daemon.Peers.Find(to) is not { } target || loop.SessionOf(target.Index) is not { Group: { } group } session)
+        {
+            return;
+        }
+
+        if (group.Explain(index, session.Peer, out _) == ExportReason.Advertised && group.TryGetAdvertised(index, 0, out AdjRibOutEntry entry))
+        {
+            PathAttributes attributes = loop.Attributes.Get(entry.Attr);
+            RouteDto row = Describe(loop.Shard.PrefixAt(index).ToString()!, attributes, loop.Shard.PeerAt(entry.Source)?.Name);
+            into.Add(row with { Best = true });
+        }
+    }
+
+    private ExplainDto Explain<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, PeerSession? target, string? to, HashSet<TPrefix> installed)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        string text = prefix.ToString()!;
+        if (!loop.Shard.TryFind(prefix, out uint index) || loop.Shard.AllPaths(index).IsEmpty)
+        {
+            return new ExplainDto(text, false, [], []);
+        }
+
+        List<RouteDto> rows = [];
+        Rows(loop, prefix, new RouteQuery(), installed, rows);
+        List<RouteDto> filtered = [];
+        Rows(loop, prefix, new RouteQuery { Filtered = true }, installed, filtered);
+        rows.AddRange(filtered);
+        List<ExplainStepDto> steps = [];
+        RibPath[] selected = loop.Shard.Select(index, int.MaxValue, out int multipath).ToArray();
+        for (int i = 0; i < selected.Length; i++)
+        {
+            string from = selected[i].Peer == RibPeer.Local ? "this host" : loop.Shard.PeerAt(selected[i].Peer)?.Name ?? "?";
+            if (i == 0)
+            {
+                steps.Add(new ExplainStepDto("best", from, "best", selected.Length == 1 ? "the only eligible path" : "see the others"));
+            }
+            else
+            {
+                loop.Shard.Compare(index, selected[0], selected[i], out DecisionStep step);
+                steps.Add(new ExplainStepDto("best", from, i < multipath ? "equal for ECMP" : "not best", $"the best has: {step.Describe()}"));
+            }
+        }
+
+        if (loop.Forwarding is { } forwarding)
+        {
+            FibRoute? wanted = forwarding.Desired(loop.Shard, index, out string reason);
+            string verdict = wanted is null ? "not wanted" : installed.Contains(prefix) ? "installed" : "wanted, not installed";
+            steps.Add(new ExplainStepDto("kernel", wanted is { } route ? Text(route) : "-", verdict, reason));
+        }
+
+        if (to is not null)
+        {
+            if (target is null || loop.SessionOf(target.Index) is not { Group: { } group } session)
+            {
+                steps.Add(new ExplainStepDto("export", to, "not exported", target is null ? "no such peer" : "no established session of this family"));
+            }
+            else
+            {
+                ExportReason reason = group.Explain(index, session.Peer, out string rule);
+                steps.Add(new ExplainStepDto("export", to, reason == ExportReason.Advertised ? "exported" : "not exported", rule.Length > 0 ? $"{reason}: {rule}" : reason.ToString()));
+            }
+        }
+
+        return new ExplainDto(text, true, rows, steps);
+    }
+}

@@ -1,0 +1,411 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Bgp.Daemon.Control;
+using Bgp.Daemon.Peers;
+using Bgp.Daemon.Runtime;
+using Bgp.Daemon.Tables;
+using Bgp.Protocol;
+using Rib;
+using PeerAction = Bgp.Daemon.Control.PeerAction;
+
+namespace Bgp.Daemon;
+
+/// <summary>Answers of the daemon to the CLI. Whatever concerns a table is asked of its loop, a slice at a time.</summary>
+internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
+{
+    private static readonly TimeSpan s_never = Timeout.InfiniteTimeSpan;
+
+    /// <inheritdoc/>
+    public IReadOnlyCollection<string> PeerNames => [.. daemon.Peers.All.Select(static session => session.Settings.Name)];
+
+    private DateTimeOffset Now => daemon.Time.GetUtcNow();
+
+    /// <inheritdoc/>
+    public StatusDto GetStatus()
+    {
+        PeerSession[] peers = daemon.Peers.All;
+        DaemonContext context = daemon.Context;
+        Kernel.KernelSyncStatistics kernel = daemon.Kernel?.Statistics ?? default;
+        bool recovering = daemon.IsRecovering;
+        return new StatusDto
+        {
+            Name = daemon.Model.Node.Name,
+            Version = Cli.CliApp.Version,
+            RouterId = IpAddr.V4(daemon.Model.Node.RouterId).ToString(),
+            Asn = daemon.Model.Node.Asn,
+            UptimeSeconds = Seconds(daemon.StartedAt),
+            PeersEstablished = peers.Count(static peer => peer.State == SessionState.Established),
+            PeersTotal = peers.Length,
+            Prefixes = context.V4.Shard.PrefixCount + context.V6.Shard.PrefixCount,
+            Paths = context.V4.Shard.TotalPaths + context.V6.Shard.TotalPaths,
+            ConfigHash = daemon.Model.Hash,
+            GracefulRestart = new GracefulRestartDto(
+                recovering,
+                peers.Count(static peer => peer.State != SessionState.Established && !peer.IsAdminDown),
+                recovering ? Math.Max(0, (context.RestartingUntil - Now).TotalSeconds) : null),
+            StartedAt = daemon.StartedAt,
+            ConfigLoadedAt = daemon.LoadedAt,
+            ConfigLoadedSeconds = Seconds(daemon.LoadedAt),
+            ConfirmRemainingSeconds = daemon.ConfirmBy is { } by ? Math.Max(0, (by - Now).TotalSeconds) : null,
+            Kernel = daemon.Kernel is null ? "disabled"
+                : string.Create(CultureInfo.InvariantCulture, $"{kernel.OwnV4 + kernel.OwnV6} own routes, {kernel.PendingV4 + kernel.PendingV6} pending, {kernel.FailedV4 + kernel.FailedV6} failed"),
+            KernelError = kernel.LastError,
+        };
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<PeerDto> GetPeers()
+    {
+        PeerSession[] peers = daemon.Peers.All;
+        Dictionary<ushort, FamilyCountsDto> v4 = Counts(daemon.Context.V4, peers);
+        Dictionary<ushort, FamilyCountsDto> v6 = Counts(daemon.Context.V6, peers);
+        return [.. peers.Select(peer => new PeerDto
+        {
+            Name = peer.Settings.Name,
+            Address = peer.Settings.Address.ToString(),
+            Asn = Asn(peer),
+            State = StateName(peer),
+            UptimeSeconds = Seconds(peer.StateSince),
+            Families = Families(peer, v4, v6),
+            LastError = Empty(peer.LastError),
+            Group = Empty(peer.Settings.Group),
+            Description = Empty(peer.Settings.Description),
+            BirdName = Empty(peer.Settings.BirdName),
+        })];
+    }
+
+    /// <inheritdoc/>
+    public PeerDetailDto? GetPeer(string name)
+    {
+        if (daemon.Peers.Find(name) is not { } peer)
+        {
+            return null;
+        }
+
+        PeerSession[] one = [peer];
+        PeerSettings settings = peer.Settings;
+        EstablishedSession? session = peer.Established;
+        NegotiatedSession? negotiated = session?.Negotiated;
+        Config.PeerConfig? config = daemon.Model.Peers.FirstOrDefault(item => item.Name == settings.Name);
+        return new PeerDetailDto
+        {
+            Name = settings.Name,
+            Address = settings.Address.ToString(),
+            Asn = Asn(peer),
+            State = StateName(peer),
+            UptimeSeconds = Seconds(peer.StateSince),
+            Families = Families(peer, Counts(daemon.Context.V4, one), Counts(daemon.Context.V6, one)),
+            LastError = Empty(peer.LastError),
+            Group = Empty(settings.Group),
+            Description = Empty(settings.Description),
+            BirdName = Empty(settings.BirdName),
+            LocalAsn = settings.LocalAsn,
+            LocalAddress = session is null ? settings.SourceAddress.IsNone ? null : settings.SourceAddress.ToString() : session.Peer.LocalAddress.ToString(),
+            RouterId = negotiated is null ? null : IpAddr.V4(negotiated.PeerRouterId).ToString(),
+            Ibgp = settings.IsIbgp,
+            Passive = settings.Passive,
+            RouteReflectorClient = settings.IsClient,
+            HoldSeconds = negotiated?.HoldTime ?? settings.HoldTime,
+            KeepaliveSeconds = (negotiated?.HoldTime ?? settings.HoldTime) / 3,
+            Md5 = settings.Md5.Length > 0,
+            Since = peer.StateSince,
+            SinceSeconds = Seconds(peer.StateSince),
+            CapabilitiesSent = Words(negotiated?.Local.Capabilities),
+            CapabilitiesReceived = Words(negotiated?.Remote.Capabilities),
+            CapabilitiesNegotiated = Words(negotiated),
+            Counters = new Dictionary<string, long>(StringComparer.Ordinal)
+            {
+                ["updatesReceived"] = peer.Counters.Updates,
+                ["treatedAsWithdraw"] = peer.Counters.Withdrawn,
+                ["attributesDiscarded"] = peer.Counters.Discarded,
+                ["loops"] = peer.Counters.Loops,
+                ["established"] = peer.EstablishedCount,
+                ["octetsSent"] = (session?.MemberOf(AfiSafi.Ipv4Unicast)?.OctetsSent ?? 0) + (session?.MemberOf(AfiSafi.Ipv6Unicast)?.OctetsSent ?? 0),
+                ["updatesSent"] = (session?.MemberOf(AfiSafi.Ipv4Unicast)?.MessagesSent ?? 0) + (session?.MemberOf(AfiSafi.Ipv6Unicast)?.MessagesSent ?? 0),
+            },
+            Import = config is null ? [] : [.. config.Import],
+            Export = config is null ? [] : [.. config.Export],
+            Resets = [.. peer.History.ToArray().Select(item => new PeerResetDto(item.Time, Seconds(item.Time), item.Reason))],
+        };
+    }
+
+    /// <inheritdoc/>
+    public Task<CommandDto> PeerCommandAsync(string name, PeerAction action, Caller caller, CancellationToken cancel)
+    {
+        if (daemon.Peers.Find(name) is not { } peer)
+        {
+            return Task.FromResult(new CommandDto(false, $"no peer '{name}'", 1));
+        }
+
+        Log.Mutation(daemon.Logger, $"peer {name} {action}", caller.Uid, caller.Reason ?? "no reason given");
+        string message;
+        switch (action)
+        {
+            case PeerAction.Disable:
+                peer.Disable(caller.Reason);
+                message = "disabled";
+                break;
+            case PeerAction.Enable:
+                peer.Enable();
+                message = "enabled";
+                break;
+            case PeerAction.Restart:
+                peer.Restart(caller.Reason);
+                message = "restarted";
+                break;
+            default:
+                if (peer.Established is null)
+                {
+                    return Task.FromResult(new CommandDto(false, $"{name} is not established", 1));
+                }
+
+                if (action is PeerAction.RefreshOut or PeerAction.Refresh)
+                {
+                    peer.RefreshOut();
+                }
+
+                if (action is PeerAction.RefreshIn or PeerAction.Refresh && !peer.RequestRefresh())
+                {
+                    return Task.FromResult(new CommandDto(false, $"{name} did not announce route refresh", 1));
+                }
+
+                message = "refresh requested";
+                break;
+        }
+
+        return Task.FromResult(new CommandDto(true, $"{name}: {message}"));
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<FibDto> GetFibAsync(bool diff, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        if (daemon.Kernel is not { } kernel)
+        {
+            yield break;
+        }
+
+        await Task.CompletedTask.ConfigureAwait(false);
+        foreach (FibDto item in kernel.ListV4(diff).OrderBy(static item => item.Prefix).Select(static item => Fib(item)))
+        {
+            yield return item;
+        }
+
+        foreach (FibDto item in kernel.ListV6(diff).OrderBy(static item => item.Prefix).Select(static item => Fib(item)))
+        {
+            yield return item;
+        }
+
+        if (!diff)
+        {
+            yield break;
+        }
+
+        await foreach (FibDto item in UnresolvedAsync(daemon.Context.V4, cancel).ConfigureAwait(false))
+        {
+            yield return item;
+        }
+
+        await foreach (FibDto item in UnresolvedAsync(daemon.Context.V6, cancel).ConfigureAwait(false))
+        {
+            yield return item;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<ReloadDto> ReloadAsync(bool dryRun, bool wait, TimeSpan? confirm, Caller caller, CancellationToken cancel)
+    {
+        Log.Mutation(daemon.Logger, dryRun ? "reload --dry-run" : "reload", caller.Uid, caller.Reason ?? "no reason given");
+        ReloadDto result = daemon.Reload(null, dryRun, confirm);
+        if (wait && result.Accepted && !dryRun)
+        {
+            // Every table has worked off what the reload posted.
+            await Task.WhenAll(Settle(daemon.Context.V4), Settle(daemon.Context.V6)).WaitAsync(cancel).ConfigureAwait(false);
+        }
+
+        return result;
+
+        static Task Settle<TPrefix>(RibLoop<TPrefix> loop)
+            where TPrefix : unmanaged, IPrefix<TPrefix>
+        {
+            TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            loop.PostLater(_ => done.SetResult());
+            return done.Task;
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task<CommandDto> ConfirmAsync(Caller caller, CancellationToken cancel)
+    {
+        Log.Mutation(daemon.Logger, "confirm", caller.Uid, caller.Reason ?? "no reason given");
+        return Task.FromResult(daemon.Confirm() ? new CommandDto(true, "confirmed") : new CommandDto(false, "nothing waits to be confirmed", 1));
+    }
+
+    /// <inheritdoc/>
+    public Task<CommandDto> RollbackAsync(Caller caller, CancellationToken cancel)
+    {
+        Log.Mutation(daemon.Logger, "rollback", caller.Uid, caller.Reason ?? "no reason given");
+        return Task.FromResult(daemon.Rollback() ? new CommandDto(true, "rolled back") : new CommandDto(false, "there is no configuration to go back to", 1));
+    }
+
+    /// <inheritdoc/>
+    public Task<ReloadDto> DiffAsync(string? file, CancellationToken cancel) => Task.FromResult(daemon.Reload(file, dryRun: true, confirm: null));
+
+    /// <inheritdoc/>
+    public Task<CommandDto> ShutdownAsync(bool hard, Caller caller, CancellationToken cancel)
+    {
+        Log.Mutation(daemon.Logger, hard ? "shutdown --hard" : "shutdown", caller.Uid, caller.Reason ?? "no reason given");
+        daemon.ShutdownRequested.TrySetResult(hard);
+        return Task.FromResult(new CommandDto(true, hard ? "shutting down: sessions get Cease, own kernel routes are removed" : "shutting down: kernel routes stay"));
+    }
+
+    /// <inheritdoc/>
+    public MemoryDto GetMemory()
+    {
+        DaemonContext context = daemon.Context;
+        return new MemoryDto(
+            new Dictionary<string, long>(StringComparer.Ordinal)
+            {
+                ["tableIpv4"] = context.V4.Shard.Bytes,
+                ["tableIpv6"] = context.V6.Shard.Bytes,
+                ["attributes"] = context.Attributes.Bytes,
+                ["updateLogs"] = Ask(context.V4, static loop => loop.Groups.Sum(static group => group.LogBytes)) + Ask(context.V6, static loop => loop.Groups.Sum(static group => group.LogBytes)),
+                ["managedHeap"] = GC.GetTotalMemory(false),
+                ["process"] = Environment.WorkingSet,
+            },
+            new Dictionary<string, long>(StringComparer.Ordinal)
+            {
+                ["prefixes"] = context.V4.Shard.PrefixCount + context.V6.Shard.PrefixCount,
+                ["paths"] = context.V4.Shard.TotalPaths + context.V6.Shard.TotalPaths,
+                ["attributeSets"] = context.Attributes.Count,
+                ["peers"] = daemon.Peers.All.Length,
+                ["updateGroups"] = Ask(context.V4, static loop => (long)loop.Groups.Count) + Ask(context.V6, static loop => (long)loop.Groups.Count),
+            });
+    }
+
+    /// <inheritdoc/>
+    public async Task<bool> WaitPeersEstablishedAsync(string? peer, TimeSpan timeout, CancellationToken cancel)
+    {
+        using CancellationTokenSource limit = new(timeout, daemon.Time);
+        using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancel);
+        while (true)
+        {
+            Task next = daemon.StateVersion.Next;
+            PeerSession[] wanted = [.. daemon.Peers.All.Where(session => peer is null ? !session.IsAdminDown : session.Settings.Name == peer || session.Settings.Address.ToString() == peer)];
+            if (wanted.Length > 0 && Array.TrueForAll(wanted, static session => session.State == SessionState.Established))
+            {
+                return true;
+            }
+
+            try
+            {
+                await next.WaitAsync(s_never, daemon.Time, both.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public IAsyncEnumerable<EventDto> EventsAsync(bool log, CancellationToken cancel) => log ? daemon.LogEvents.WatchAsync(cancel) : daemon.Events.WatchAsync(cancel);
+
+    internal static string StateName(PeerSession peer) => peer.IsAdminDown ? "adminDown" : peer.State switch
+    {
+        SessionState.OpenSent => "openSent",
+        SessionState.OpenConfirm => "openConfirm",
+        SessionState.Established => "established",
+        SessionState.Connect => "connect",
+        SessionState.Active => "active",
+        _ => "idle",
+    };
+
+    private static string? Empty(string text) => text.Length == 0 ? null : text;
+
+    private static uint Asn(PeerSession peer) => peer.Settings.Asn != 0 ? peer.Settings.Asn : peer.Established?.Peer.Asn ?? 0;
+
+    private static TResult Ask<TPrefix, TResult>(RibLoop<TPrefix> loop, Func<RibLoop<TPrefix>, TResult> question)
+        where TPrefix : unmanaged, IPrefix<TPrefix> => loop.AskAsync(question).GetAwaiter().GetResult();
+
+    private static Dictionary<ushort, FamilyCountsDto> Counts<TPrefix>(RibLoop<TPrefix> loop, PeerSession[] peers)
+        where TPrefix : unmanaged, IPrefix<TPrefix> => Ask(loop, table =>
+        {
+            Dictionary<ushort, FamilyCountsDto> counts = [];
+            foreach (PeerSession peer in peers)
+            {
+                RibSession<TPrefix>? session = table.SessionOf(peer.Index);
+                long advertised = session is { Group: { } group, Member: { } member } ? group.AdvertisedTo(member) : 0;
+                counts[peer.Index] = new FamilyCountsDto(table.Shard.PathCount(peer.Index), table.Shard.AcceptedCount(peer.Index), advertised);
+            }
+
+            return counts;
+        });
+
+    private static Dictionary<string, FamilyCountsDto> Families(PeerSession peer, Dictionary<ushort, FamilyCountsDto> v4, Dictionary<ushort, FamilyCountsDto> v6)
+    {
+        Dictionary<string, FamilyCountsDto> families = new(StringComparer.Ordinal);
+        foreach (FamilySettings family in peer.Settings.Families)
+        {
+            families[family.Family.Name()] = (family.Family == AfiSafi.Ipv4Unicast ? v4 : v6)[peer.Index];
+        }
+
+        return families;
+    }
+
+    private static List<string> Words(Capabilities? capabilities)
+    {
+        List<string> words = [];
+        if (capabilities is null)
+        {
+            return words;
+        }
+
+        words.AddRange(capabilities.Families.Select(static family => family.Name()));
+        Add(words, capabilities.As4 is not null, "as4");
+        Add(words, capabilities.RouteRefresh, "route-refresh");
+        Add(words, capabilities.EnhancedRefresh, "enhanced-refresh");
+        Add(words, capabilities.ExtendedMessages, "extended-messages");
+        Add(words, capabilities.ExtendedNextHop, "extended-next-hop");
+        Add(words, capabilities.AddPath.Count > 0, "add-path");
+        if (capabilities.GracefulRestart is { } restart)
+        {
+            words.Add(string.Create(CultureInfo.InvariantCulture, $"graceful-restart({restart.RestartTime}s{(restart.RestartState ? ", restarting" : "")})"));
+        }
+
+        Add(words, capabilities.LongLived.Count > 0, "long-lived-graceful-restart");
+        return words;
+    }
+
+    private static List<string> Words(NegotiatedSession? session)
+    {
+        List<string> words = [];
+        if (session is null)
+        {
+            return words;
+        }
+
+        foreach (AfiSafi family in (ReadOnlySpan<AfiSafi>)[AfiSafi.Ipv4Unicast, AfiSafi.Ipv6Unicast])
+        {
+            Add(words, session.HasFamily(family), family.Name());
+            Add(words, session.AddPathReceive(family), $"add-path-receive({family.Name()})");
+            Add(words, session.AddPathSend(family), $"add-path-send({family.Name()})");
+        }
+
+        Add(words, session.As4, "as4");
+        Add(words, session.RouteRefresh, "route-refresh");
+        Add(words, session.EnhancedRefresh, "enhanced-refresh");
+        Add(words, session.ExtendedMessages, "extended-messages");
+        Add(words, session.PeerGracefulRestart is not null, "graceful-restart");
+        return words;
+    }
+
+    private static void Add(List<string> words, bool present, string word)
+    {
+        if (present)
+        {
+            words.Add(word);
+        }
+    }
+
+    private double Seconds(DateTimeOffset since) => Math.Round((Now - since).TotalSeconds, 3);
+}

@@ -1,0 +1,82 @@
+using System.Globalization;
+using System.Text;
+using Bgp.Daemon.Control;
+
+namespace Bgp.Daemon.Metrics;
+
+/// <summary><c>/metrics</c> in Prometheus' text format, <c>/livez</c> (the tables turn) and <c>/readyz</c> (a peer is up, or there is none).</summary>
+internal sealed class MetricsPages(BgpDaemon daemon)
+{
+    internal async ValueTask<HttpAnswer> AnswerAsync(string path)
+    {
+        switch (path)
+        {
+            case "/livez":
+                await Task.WhenAll(daemon.Context.V4.AskAsync(static _ => 0), daemon.Context.V6.AskAsync(static _ => 0)).ConfigureAwait(false);
+                return new HttpAnswer(200, "text/plain", "ok\n");
+            case "/readyz":
+                StatusDto status = daemon.Queries!.GetStatus();
+                bool ready = status.PeersTotal == 0 || status.PeersEstablished > 0;
+                return new HttpAnswer(ready ? 200 : 503, "text/plain", ready ? "ok\n" : "no peer is established\n");
+            case "/metrics":
+                return new HttpAnswer(200, "text/plain; version=0.0.4", Render());
+            default:
+                return new HttpAnswer(404, "text/plain", "/metrics, /livez or /readyz\n");
+        }
+    }
+
+    private string Render()
+    {
+        IDaemonQueries queries = daemon.Queries!;
+        StatusDto status = queries.GetStatus();
+        StringBuilder text = new();
+        Family(text, "pipit_info", "gauge", "Version and identity.");
+        text.Append(CultureInfo.InvariantCulture, $"pipit_info{{version=\"{status.Version}\",router_id=\"{status.RouterId}\",asn=\"{status.Asn}\"}} 1\n");
+        Single(text, "pipit_uptime_seconds", "gauge", "Seconds since the start.", status.UptimeSeconds);
+        Single(text, "pipit_prefixes", "gauge", "Prefixes with at least one path.", status.Prefixes);
+        Single(text, "pipit_paths", "gauge", "Paths of all peers.", status.Paths);
+        Single(text, "pipit_peers", "gauge", "Configured and dynamic peers.", status.PeersTotal);
+        Single(text, "pipit_peers_established", "gauge", "Peers with an established session.", status.PeersEstablished);
+        IReadOnlyList<PeerDto> peers = queries.GetPeers();
+        Family(text, "pipit_peer_up", "gauge", "Whether the peer's session is established.");
+        foreach (PeerDto peer in peers)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"pipit_peer_up{{peer=\"{Escape(peer.Name)}\"}} {(peer.State == "established" ? 1 : 0)}\n");
+        }
+
+        Family(text, "pipit_peer_prefixes", "gauge", "Prefixes of a peer by family and direction.");
+        foreach (PeerDto peer in peers)
+        {
+            foreach ((string family, FamilyCountsDto counts) in peer.Families)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"pipit_peer_prefixes{{peer=\"{Escape(peer.Name)}\",family=\"{family}\",kind=\"received\"}} {counts.Received}\n");
+                text.Append(CultureInfo.InvariantCulture, $"pipit_peer_prefixes{{peer=\"{Escape(peer.Name)}\",family=\"{family}\",kind=\"accepted\"}} {counts.Accepted}\n");
+                text.Append(CultureInfo.InvariantCulture, $"pipit_peer_prefixes{{peer=\"{Escape(peer.Name)}\",family=\"{family}\",kind=\"advertised\"}} {counts.Advertised}\n");
+            }
+        }
+
+        if (daemon.Kernel is { } kernel)
+        {
+            Kernel.KernelSyncStatistics statistics = kernel.Statistics;
+            Single(text, "pipit_kernel_routes_own", "gauge", "Own routes in the kernel.", statistics.OwnV4 + statistics.OwnV6);
+            Single(text, "pipit_kernel_routes_failed", "gauge", "Wanted routes that the kernel refused.", statistics.FailedV4 + statistics.FailedV6);
+            Single(text, "pipit_kernel_requests_total", "counter", "Route requests sent.", statistics.Requests);
+            Single(text, "pipit_kernel_overruns_total", "counter", "Overruns of the netlink socket.", statistics.Overruns);
+            Single(text, "pipit_kernel_resyncs_total", "counter", "Full dumps after the first.", statistics.Resyncs);
+        }
+
+        Single(text, "pipit_log_lines_dropped_total", "counter", "Log lines lost to a slow reader.", daemon.LogProvider?.Dropped ?? 0);
+        return text.ToString();
+    }
+
+    private static void Family(StringBuilder text, string name, string type, string help) =>
+        text.Append(CultureInfo.InvariantCulture, $"# HELP {name} {help}\n# TYPE {name} {type}\n");
+
+    private static void Single(StringBuilder text, string name, string type, string help, double value)
+    {
+        Family(text, name, type, help);
+        text.Append(CultureInfo.InvariantCulture, $"{name} {value}\n");
+    }
+
+    private static string Escape(string value) => value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+}

@@ -1,0 +1,277 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net.Sockets;
+using Bgp.Daemon.Tables;
+using Bgp.Protocol;
+
+namespace Bgp.Daemon.Peers;
+
+/// <summary>What a connection reports. Calls come from the connection's reader or writer, one message at a time, in order.</summary>
+internal interface IConnectionEvents
+{
+    /// <summary>A message other than UPDATE in an established session.</summary>
+    void OnMessage(BgpConnection connection, MessageType type, ReadOnlySpan<byte> body);
+
+    /// <summary>An UPDATE in an established session.</summary>
+    void OnUpdate(BgpConnection connection, ReadOnlySpan<byte> body);
+
+    /// <summary>The header of a message was wrong (RFC 4271 section 6.1).</summary>
+    void OnHeaderError(BgpConnection connection, in NotificationError error);
+
+    /// <summary>The connection is gone; nothing more comes from it.</summary>
+    void OnClosed(BgpConnection connection, string reason);
+
+    /// <summary>Reading one of its messages threw: a bug in this program, which costs this session and no other.</summary>
+    void OnFault(BgpConnection connection, Exception exception);
+}
+
+/// <summary>One TCP connection with a neighbour: frames what arrives, sends what is queued. Knows nothing of sessions.</summary>
+internal sealed class BgpConnection : IDisposable
+{
+    private const int SmallRead = 4 * 1024;
+    private const int LargeRead = 64 * 1024;
+
+    private static readonly PipeOptions s_pipeOptions = new(
+        readerScheduler: PipeScheduler.Inline,
+        writerScheduler: PipeScheduler.Inline,
+        pauseWriterThreshold: 0,
+        resumeWriterThreshold: 0,
+        minimumSegmentSize: SmallRead,
+        useSynchronizationContext: false);
+
+    private readonly Socket _socket;
+    private readonly IConnectionEvents _events;
+    private readonly TimeProvider _time;
+    private readonly Pipe _pipe = new(s_pipeOptions);
+    private byte[] _scratch = [];
+    private int _closed;
+    private long _lastReceived;
+    private bool _paused;
+
+    internal BgpConnection(Socket socket, bool incoming, IConnectionEvents events, TimeProvider time)
+    {
+        (_socket, Incoming, _events, _time) = (socket, incoming, events, time);
+        socket.NoDelay = true;
+        _lastReceived = time.GetTimestamp();
+        Writer = new PeerWriter(socket, time, (_, reason) => Close(reason));
+    }
+
+    /// <summary>Whether the neighbour opened it.</summary>
+    internal bool Incoming { get; }
+
+    /// <summary>The sending side.</summary>
+    internal PeerWriter Writer { get; }
+
+    /// <summary>Largest message that may arrive (RFC 8654: changes only after both OPENs).</summary>
+    internal int MaxMessageLength { get; set; } = 4096;
+
+    /// <summary>The families' inbound channels once the session is established; the reader waits for them when the table is behind.</summary>
+    internal InboundFamily[] Inbound { get; set; } = [];
+
+    /// <summary>Timestamp of the last complete message.</summary>
+    internal long LastReceived => Volatile.Read(ref _lastReceived);
+
+    /// <summary>Whether reading waits for the table, or octets wait to be read: the neighbour is alive, whatever the hold timer says.</summary>
+    internal bool HasUnreadInput
+    {
+        get
+        {
+            try
+            {
+                return Volatile.Read(ref _paused) || (_closed == 0 && _socket.Available > 0);
+            }
+            catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Our address on this connection.</summary>
+    internal IpAddr LocalAddress { get; private set; }
+
+    /// <summary>Our port on this connection.</summary>
+    internal int LocalPort { get; private set; }
+
+    /// <summary>The neighbour's port.</summary>
+    internal int RemotePort { get; private set; }
+
+    /// <summary>Starts reading.</summary>
+    internal void Start()
+    {
+        try
+        {
+            if (_socket.LocalEndPoint is System.Net.IPEndPoint local)
+            {
+                (LocalAddress, LocalPort) = (IpAddr.From(local.Address), local.Port);
+            }
+
+            if (_socket.RemoteEndPoint is System.Net.IPEndPoint remote)
+            {
+                RemotePort = remote.Port;
+            }
+        }
+        catch (SocketException)
+        {
+            // Already gone; the first read says so.
+            LocalAddress = default;
+        }
+
+        _ = ReadAsync();
+    }
+
+    /// <summary>Ends the connection at once; <see cref="IConnectionEvents.OnClosed"/> follows exactly once.</summary>
+    internal void Close(string reason)
+    {
+        if (Interlocked.Exchange(ref _closed, 1) == 0)
+        {
+            Writer.Stop();
+            _socket.Dispose();
+            _events.OnClosed(this, reason);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Close("disposed");
+
+    private async Task ReadAsync()
+    {
+        string reason = "connection closed by the peer";
+        try
+        {
+            int want = SmallRead;
+            while (_closed == 0)
+            {
+                Memory<byte> memory = _pipe.Writer.GetMemory(want);
+                int count = await _socket.ReceiveAsync(memory, SocketFlags.None).ConfigureAwait(false);
+                if (count == 0)
+                {
+                    break;
+                }
+
+                // A neighbour in full flow gets large reads; three hundred idle ones must not hold 64 KB each.
+                want = count == memory.Length ? Math.Min(memory.Length * 4, LargeRead) : Math.Max(SmallRead, want / 2);
+                _pipe.Writer.Advance(count);
+                await _pipe.Writer.FlushAsync().ConfigureAwait(false);
+                if (!_pipe.Reader.TryRead(out ReadResult result))
+                {
+                    continue;
+                }
+
+                ReadOnlySequence<byte> buffer = result.Buffer;
+                bool goOn = Frame(ref buffer);
+                _pipe.Reader.AdvanceTo(buffer.Start, buffer.End);
+                foreach (InboundFamily family in Inbound)
+                {
+                    family.Flush();
+                }
+
+                if (!goOn)
+                {
+                    await DrainAsync().ConfigureAwait(false);
+                    break;
+                }
+
+                foreach (InboundFamily family in Inbound)
+                {
+                    if (family.MustWait)
+                    {
+                        Volatile.Write(ref _paused, true);
+                        await family.WaitAsync().ConfigureAwait(false);
+                        Volatile.Write(ref _paused, false);
+                    }
+                }
+            }
+        }
+        catch (SocketException exception)
+        {
+            reason = exception.SocketErrorCode.ToString();
+        }
+        catch (ObjectDisposedException)
+        {
+            reason = "closed";
+        }
+        catch (Exception exception)
+        {
+            _events.OnFault(this, exception);
+            reason = "internal error";
+        }
+
+        Close(reason);
+        _pipe.Writer.Complete();
+        _pipe.Reader.Complete();
+    }
+
+    /// <summary>Handles every complete message. False: the session has ended, nothing more is to be understood.</summary>
+    private bool Frame(ref ReadOnlySequence<byte> buffer)
+    {
+        while (_closed == 0 && !Ended)
+        {
+            if (!MessageFramer.TryReadMessage(ref buffer, MaxMessageLength, out MessageType type, out ReadOnlySequence<byte> body, out NotificationError error))
+            {
+                if (error.IsError)
+                {
+                    _events.OnHeaderError(this, error);
+                    return false;
+                }
+
+                return true;
+            }
+
+            Volatile.Write(ref _lastReceived, _time.GetTimestamp());
+            ReadOnlySpan<byte> span = body.IsSingleSegment ? body.FirstSpan : Copy(body);
+            if (type == MessageType.Update && Inbound.Length > 0)
+            {
+                _events.OnUpdate(this, span);
+            }
+            else
+            {
+                _events.OnMessage(this, type, span);
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Whether the session layer is done with this connection and only its last message is on the way out.</summary>
+    internal bool Ended { get; set; }
+
+    /// <summary>Reads and forgets for a moment, so that our last NOTIFICATION is not overtaken by a reset.</summary>
+    private async Task DrainAsync()
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(2), _time);
+        byte[] sink = ArrayPool<byte>.Shared.Rent(SmallRead);
+        try
+        {
+            int total = 0;
+            int count;
+            do
+            {
+                count = await _socket.ReceiveAsync(sink.AsMemory(), SocketFlags.None, limit.Token).ConfigureAwait(false);
+                total += count;
+            }
+            while (count > 0 && total < 1 << 20);
+        }
+        catch (OperationCanceledException)
+        {
+            // Long enough.
+            Ended = true;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(sink);
+        }
+    }
+
+    private ReadOnlySpan<byte> Copy(in ReadOnlySequence<byte> body)
+    {
+        int length = (int)body.Length;
+        if (_scratch.Length < length)
+        {
+            _scratch = new byte[length <= 4096 ? 4096 : 65536];
+        }
+
+        body.CopyTo(_scratch);
+        return _scratch.AsSpan(0, length);
+    }
+}

@@ -1,0 +1,102 @@
+using System.Net;
+using System.Net.Sockets;
+using Bgp.Daemon.Runtime;
+using Bgp.Protocol;
+using Microsoft.Extensions.Logging;
+
+namespace Bgp.Daemon.Peers;
+
+/// <summary>
+/// One listening socket. A backlog of 4096 because after a reflector's restart a thousand neighbours dial in the same instant, and a short
+/// queue costs them minutes of retries.
+/// </summary>
+internal sealed class BgpListener : IDisposable
+{
+    private const int Backlog = 4096;
+
+    private readonly Socket _socket;
+    private readonly ILogger _log;
+    private readonly Action<Socket, IpAddr> _accept;
+    private readonly TimeProvider _time;
+    private readonly CancellationTokenSource _stop = new();
+
+    internal BgpListener(IpAddr address, int port, Action<Socket, IpAddr> accept, TimeProvider time, ILogger log)
+    {
+        (_accept, _log, _time) = (accept, log, time);
+        EndPoint = new IPEndPoint(address.ToIPAddress(), port);
+        _socket = new Socket(EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            if (address.IsV6)
+            {
+                SocketOptions.SetV6Only(_socket);
+            }
+
+            _socket.Bind(EndPoint);
+        }
+        catch
+        {
+            _socket.Dispose();
+            throw;
+        }
+    }
+
+    internal IPEndPoint EndPoint { get; }
+
+    internal bool IsV6 => EndPoint.AddressFamily == AddressFamily.InterNetworkV6;
+
+    /// <summary>Starts to accept; keys set by <see cref="SetMd5"/> before this hold from the first packet.</summary>
+    internal void Start()
+    {
+        _socket.Listen(Backlog);
+        Log.Listening(_log, EndPoint.ToString());
+        _ = AcceptAsync();
+    }
+
+    /// <summary>Sets or removes (empty key) a neighbour's RFC 2385 key.</summary>
+    internal void SetMd5(IpAddr peer, int prefixLength, string key) => SocketOptions.SetMd5(_socket, peer, prefixLength, key);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _stop.Cancel();
+        _socket.Dispose();
+    }
+
+    private async Task AcceptAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            Socket socket;
+            try
+            {
+                socket = await _socket.AcceptAsync(_stop.Token).ConfigureAwait(false);
+            }
+            catch (Exception exception) when (exception is OperationCanceledException or ObjectDisposedException)
+            {
+                return;
+            }
+            catch (SocketException exception)
+            {
+                // Out of descriptors, or the neighbour gave up first. A pause keeps the first from spinning; the queue in the kernel stays.
+                Log.CannotListen(_log, EndPoint.ToString(), exception.SocketErrorCode.ToString());
+                await Task.Delay(TimeSpan.FromMilliseconds(100), _time).ConfigureAwait(false);
+                continue;
+            }
+
+            IpAddr remote;
+            try
+            {
+                remote = socket.RemoteEndPoint is IPEndPoint endPoint ? IpAddr.From(endPoint.Address) : default;
+            }
+            catch (SocketException)
+            {
+                socket.Dispose();
+                continue;
+            }
+
+            _accept(socket, remote);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+using System.Net.Sockets;
+using Bgp.Daemon.Runtime;
+using Bgp.Daemon.Tables;
+using Bgp.Protocol;
+using Rib;
+
+namespace Bgp.Daemon.Peers;
+
+/// <summary>The session's side towards sockets and messages.</summary>
+internal sealed partial class PeerSession
+{
+    private static readonly byte[] s_keepalive = KeepAliveMessage.Octets.ToArray();
+
+    void IConnectionEvents.OnMessage(BgpConnection connection, MessageType type, ReadOnlySpan<byte> body)
+    {
+        switch (type)
+        {
+            case MessageType.Open:
+                NotificationError error = OpenMessage.TryParse(body, out OpenMessage open);
+                Enter(() => OpenArrived(connection, error, open));
+                break;
+            case MessageType.Notification:
+                NotificationError received = NotificationMessage.Parse(body);
+                Enter(() => NotificationArrived(connection, received));
+                break;
+            case MessageType.KeepAlive:
+                // In an established session the time of arrival is all there is to a KEEPALIVE, and the connection has noted it.
+                if (Established?.Connection != connection)
+                {
+                    Enter(() => StepConnection(connection, new SessionEvent(SessionEventKind.KeepaliveReceived)));
+                }
+
+                break;
+            case MessageType.RouteRefresh when Established is { } session && session.Connection == connection:
+                NotificationError refused = RouteRefreshMessage.TryParse(body, session.Negotiated.EnhancedRefresh, out RouteRefreshMessage refresh);
+                if (refused.IsError)
+                {
+                    Enter(() => MessageFailed(connection, refused));
+                }
+                else
+                {
+                    session.RefreshArrived(refresh);
+                }
+
+                break;
+            default:
+                Enter(() => StepConnection(connection, new SessionEvent(SessionEventKind.UpdateReceived)));
+                break;
+        }
+    }
+
+    void IConnectionEvents.OnUpdate(BgpConnection connection, ReadOnlySpan<byte> body)
+    {
+        if (Established is not { } session || session.Connection != connection)
+        {
+            return;
+        }
+
+        UpdateError error = session.UpdateArrived(body);
+        if (!error.IsError)
+        {
+            return;
+        }
+
+        if (Counters.MayLog(_context.Time))
+        {
+            Log.UpdateError(_context.Log, Settings.Name, error.Attribute, error.Reason ?? "malformed", error.Action);
+        }
+
+        if (error.Action == UpdateAction.SessionReset)
+        {
+            Enter(() =>
+            {
+                SetDownReason("sent " + NotificationMessage.Text(error.Notification) + (error.Reason is null ? "" : $" ({error.Reason})"), retain: false);
+                StepConnection(connection, new SessionEvent(SessionEventKind.UpdateError) { Error = error.Notification });
+            });
+        }
+    }
+
+    void IConnectionEvents.OnHeaderError(BgpConnection connection, in NotificationError error)
+    {
+        NotificationError copy = error;
+        Enter(() => MessageFailed(connection, copy));
+    }
+
+    void IConnectionEvents.OnClosed(BgpConnection connection, string reason) => Enter(() =>
+    {
+        if (SideOf(connection) is not { } side)
+        {
+            return;
+        }
+
+        // RFC 4724 section 4.2: only the loss of the TCP connection (or, with RFC 8538, more) lets a neighbour count as restarting.
+        SetDownReason(reason, retain: true);
+        connection.Ended = true;
+        _fsm.Step(side, new SessionEvent(SessionEventKind.TcpFailed), _actions);
+    });
+
+    void IConnectionEvents.OnFault(BgpConnection connection, Exception exception)
+    {
+        Log.ReaderFault(_context.Log, Settings.Name, exception);
+        Enter(() => MessageFailed(connection, NotificationMessage.Cease(CeaseSubcode.OutOfResources)));
+    }
+
+    private static byte[] Encode(OpenMessage open)
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        return buffer[..open.Write(buffer)].ToArray();
+    }
+
+    private static byte[] Encode(in NotificationError error)
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        return buffer[..NotificationMessage.Write(error, buffer)].ToArray();
+    }
+
+    private static byte[] RefreshMessage(AfiSafi family)
+    {
+        Span<byte> buffer = stackalloc byte[BgpConstants.RouteRefreshLength];
+        return buffer[..new RouteRefreshMessage(family, RouteRefreshSubtype.Request).Write(buffer)].ToArray();
+    }
+
+    private void MessageFailed(BgpConnection connection, NotificationError error)
+    {
+        SetDownReason("sent " + NotificationMessage.Text(error), retain: false);
+        StepConnection(connection, new SessionEvent(SessionEventKind.MessageError) { Error = error });
+    }
+
+    private void OpenArrived(BgpConnection connection, NotificationError error, OpenMessage open)
+    {
+        if (SideOf(connection) is not { } side)
+        {
+            return;
+        }
+
+        if (_fsm.StateOf(side) != SessionState.OpenSent || _opensSent[(int)side] is not { } sent)
+        {
+            StepConnection(connection, new SessionEvent(SessionEventKind.OpenReceived));
+            return;
+        }
+
+        if (!error.IsError)
+        {
+            error = NegotiatedSession.TryNegotiate(sent, open, new LocalSessionSettings { ExpectedPeerAsn = Settings.Asn }, out NegotiatedSession negotiated);
+            if (!error.IsError)
+            {
+                _opensReceived[(int)side] = open;
+
+                // RFC 8654 section 4: from the moment both capabilities were seen.
+                connection.MaxMessageLength = negotiated.MaxMessageLength;
+                bool restart = negotiated.PeerGracefulRestart is not null;
+                _fsm.Open(side, open.RouterId, open.EffectiveAsn, negotiated.HoldTime, restart, _actions);
+                return;
+            }
+        }
+
+        MessageFailed(connection, error);
+    }
+
+    private void NotificationArrived(BgpConnection connection, NotificationError error)
+    {
+        bool graceful = Established is { } session && session.Connection == connection && session.Negotiated.GracefulNotification
+            && !NotificationMessage.IsHardReset(error, out _);
+        SetDownReason("received " + NotificationMessage.Text(error), graceful);
+        StepConnection(connection, new SessionEvent(SessionEventKind.NotificationReceived));
+    }
+
+    /// <summary>Carries out what <see cref="PeerFsm.Accept"/> decided; the new connection takes its place just before it is to send OPEN.</summary>
+    private void CarryOutUntilOpen(Socket socket)
+    {
+        for (int i = 0; i < _actions.Count; i++)
+        {
+            PeerAction action = _actions[i];
+            if (action is { Side: ConnectionSide.Incoming, Action.Kind: SessionActionKind.SendOpen })
+            {
+                Attach(socket, ConnectionSide.Incoming);
+            }
+
+            CarryOut(action);
+        }
+
+        _actions.Clear();
+    }
+
+    private void Attach(Socket socket, ConnectionSide side)
+    {
+        BgpConnection connection = new(socket, side == ConnectionSide.Incoming, this, _context.Time);
+        try
+        {
+            if (side == ConnectionSide.Incoming)
+            {
+                Prepare(socket);
+            }
+        }
+        catch (SocketException)
+        {
+            // The neighbour is gone already: the first read reports it.
+            LastError = "incoming connection lost";
+        }
+
+        _connections[(int)side] = connection;
+
+        // Never on this thread: the reader's events must find the lock free, so that they are done when they return.
+        ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.Start(), connection, preferLocal: false);
+    }
+
+    private void Prepare(Socket socket)
+    {
+        SocketOptions.SetTtl(socket, Settings.Ttl);
+        if (Settings.MinTtl > 0)
+        {
+            SocketOptions.SetMinTtl(socket, Settings.MinTtl);
+        }
+
+        SocketOptions.SetInternetworkControl(socket);
+    }
+
+    private async Task ConnectAsync(CancellationToken cancel)
+    {
+        PeerSettings settings = Settings;
+
+        // Off the lock: creating and connecting a socket are system calls.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        Socket? socket = null;
+        string? failure = null;
+        try
+        {
+            int scope = settings.Interface.Length > 0 ? _context.InterfaceIndex(settings.Interface) : 0;
+            socket = new Socket(settings.Address.IsV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            Prepare(socket);
+            if (settings.Md5.Length > 0)
+            {
+                SocketOptions.SetMd5(socket, settings.Address, -1, settings.Md5);
+            }
+
+            if (!settings.SourceAddress.IsNone)
+            {
+                socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+                socket.Bind(SocketOptions.EndPoint(settings.SourceAddress, 0, scope));
+            }
+
+            await socket.ConnectAsync(SocketOptions.EndPoint(settings.Address, settings.Port, scope), cancel).ConfigureAwait(false);
+        }
+        catch (SocketException exception)
+        {
+            failure = exception.SocketErrorCode.ToString();
+        }
+        catch (OperationCanceledException)
+        {
+            failure = "cancelled";
+        }
+        catch (Exception exception) when (exception is ObjectDisposedException or ArgumentException)
+        {
+            failure = exception.Message;
+        }
+
+        Enter(() =>
+        {
+            if (cancel.IsCancellationRequested || _disposed)
+            {
+                socket?.Dispose();
+                return;
+            }
+
+            _connecting = null;
+            if (failure is null)
+            {
+                Attach(socket!, ConnectionSide.Outgoing);
+                _fsm.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.TcpConnected), _actions);
+                return;
+            }
+
+            socket?.Dispose();
+            LastError = "connect: " + failure;
+            Log.ConnectFailed(_context.Log, settings.Name, failure);
+            _fsm.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.TcpFailed), _actions);
+        });
+    }
+
+    private void SessionUp(ConnectionSide side, BgpConnection connection)
+    {
+        OpenMessage sent = _opensSent[(int)side]!;
+        OpenMessage received = _opensReceived[(int)side]!;
+        NegotiatedSession negotiated = NegotiatedSession.Negotiate(sent, received, new LocalSessionSettings { ExpectedPeerAsn = Settings.Asn });
+        _timers.Stop((int)PeerTimer.IdleHold);
+        _downReason = "";
+        EstablishedCount++;
+        GracefulRestartCapability? restart = negotiated.PeerGracefulRestart;
+        EstablishedSession session = new(this, _context, connection, negotiated, _context.NextSessionId());
+        Established = session;
+        session.Start(family => restart?.ForwardingPreserved(family) == true);
+        if (_timers.IsRunning((int)PeerTimer.Restart))
+        {
+            // What the neighbour had must be confirmed by its End-of-RIB within the same bound as the restart itself.
+            _timers.Start((int)PeerTimer.Restart, TimeSpan.FromSeconds(Settings.RestartTime));
+        }
+
+        LastError = "";
+        Log.PeerEstablished(_context.Log, Settings.Name, negotiated.PeerAsn, IpAddr.V4(negotiated.PeerRouterId).ToString(), session.FamilyNames);
+    }
+
+    private void SessionDown()
+    {
+        if (Established is not { } session)
+        {
+            return;
+        }
+
+        Established = null;
+        GracefulRestartCapability? restart = session.Negotiated.PeerGracefulRestart;
+        bool retain = _retain && restart is not null && restart.Families.Count > 0;
+        if (_retain && _downReason.StartsWith("hold timer", StringComparison.Ordinal))
+        {
+            // We sent a NOTIFICATION: without RFC 8538 on both sides that ends graceful restart.
+            retain &= session.Negotiated.GracefulNotification;
+        }
+
+        session.Stop(family => retain && restart!.Covers(family));
+        if (retain)
+        {
+            int seconds = Math.Max(1, restart!.RestartTime);
+            _timers.Start((int)PeerTimer.Restart, TimeSpan.FromSeconds(seconds));
+            Log.StaleKept(_context.Log, Settings.Name, session.FamilyNames, seconds);
+        }
+        else
+        {
+            _timers.Stop((int)PeerTimer.Restart);
+        }
+    }
+}
+
+/// <summary>Ends a connection that is not wanted with a Cease, so that the other side's log says why.</summary>
+internal static class Refusal
+{
+    internal static void Send(Socket socket, byte subcode)
+    {
+        Span<byte> buffer = stackalloc byte[64];
+        int length = NotificationMessage.Write(new NotificationError(ErrorCode.Cease, subcode), buffer);
+        try
+        {
+            socket.Blocking = false;
+            socket.Send(buffer[..length], SocketFlags.None);
+            socket.Shutdown(SocketShutdown.Send);
+        }
+        catch (SocketException)
+        {
+            // It is leaving anyway.
+            socket.Dispose();
+            return;
+        }
+
+        socket.Close(1);
+    }
+}

@@ -1,0 +1,217 @@
+using Bgp.Daemon.Kernel;
+using Bgp.Protocol;
+using Rib;
+
+namespace Bgp.Daemon.Tables;
+
+/// <summary>
+/// Turns what the kernel reports into work for the tables: every route serves next hop resolution; what may be learned becomes a path of this host.
+/// </summary>
+/// <remarks>
+/// Called on the kernel's thread, in batches; each batch is one piece of work per family. A kernel route is a path of peer 0 whose path id is its metric, so
+/// that several routes to one destination stay apart, as they do in the kernel.
+/// </remarks>
+internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6, NexthopTable nexthopsV4, NexthopTable nexthopsV6) : IKernelEvents
+{
+    /// <summary>Path id of a prefix from the configuration.</summary>
+    internal const uint OriginatedPathId = uint.MaxValue;
+
+    private const uint DirectPathId = uint.MaxValue - 1;
+    private const byte ProtocolKernel = 2;
+
+    private readonly Dictionary<int, string> _names = [];
+    private readonly Pending<Ipv4Prefix> _v4 = new();
+    private readonly Pending<Ipv6Prefix> _v6 = new();
+    private readonly HashSet<InterfaceAddress> _direct = [];
+    private volatile IReadOnlyList<InterfaceAddress> _addresses = [];
+    private KernelLearningOptions _learning = new();
+
+    /// <summary>Called once, after everything of the first dump has been posted.</summary>
+    internal Action? OnReady { get; set; }
+
+    /// <summary>Called after the host's addresses changed, on the kernel's thread.</summary>
+    internal Action<IReadOnlyList<InterfaceAddress>>? OnAddresses { get; set; }
+
+    /// <summary>The addresses of this host.</summary>
+    internal IReadOnlyList<InterfaceAddress> Addresses => _addresses;
+
+    /// <summary>What may be learned. Set before the kernel starts.</summary>
+    internal KernelLearningOptions Learning
+    {
+        get => _learning;
+        set => _learning = value;
+    }
+
+    private sealed class Pending<TPrefix>
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        internal List<(KernelRoute<TPrefix> Route, bool Added, bool Learn, string Interface)> Items { get; set; } = [];
+    }
+
+    /// <inheritdoc/>
+    public void RouteAdded(in KernelRoute<Ipv4Prefix> route) => Add(_v4, route, true);
+
+    /// <inheritdoc/>
+    public void RouteRemoved(in KernelRoute<Ipv4Prefix> route) => Add(_v4, route, false);
+
+    /// <inheritdoc/>
+    public void RouteAdded(in KernelRoute<Ipv6Prefix> route) => Add(_v6, route, true);
+
+    /// <inheritdoc/>
+    public void RouteRemoved(in KernelRoute<Ipv6Prefix> route) => Add(_v6, route, false);
+
+    /// <inheritdoc/>
+    public void AddressesChanged(IReadOnlyList<InterfaceAddress> addresses)
+    {
+        _addresses = [.. addresses];
+        List<IpAddr> own = [.. _addresses.Select(static item => item.Address)];
+        v4.Post(loop => Changed(loop, nexthopsV4, changed => nexthopsV4.SetOwnAddresses(own.Where(static a => a.IsV4), changed)));
+        v6.Post(loop => Changed(loop, nexthopsV6, changed => nexthopsV6.SetOwnAddresses(own.Where(static a => a.IsV6), changed)));
+        HashSet<InterfaceAddress> wanted = [.. _addresses.Where(item => KernelLearning.IsLearnable(item, _learning))];
+        foreach (InterfaceAddress gone in _direct.Where(item => !wanted.Contains(item)).ToArray())
+        {
+            _direct.Remove(gone);
+            Direct(gone, false);
+        }
+
+        foreach (InterfaceAddress added in wanted)
+        {
+            if (_direct.Add(added))
+            {
+                Direct(added, true);
+            }
+        }
+
+        OnAddresses?.Invoke(_addresses);
+    }
+
+    /// <inheritdoc/>
+    public void LinkChanged(int index, string name, bool up)
+    {
+        _names[index] = name;
+        v4.Post(loop => Tunnel(loop, name, index));
+    }
+
+    /// <inheritdoc/>
+    public void LinkRemoved(int index, string name)
+    {
+        _names.Remove(index);
+        v4.Post(loop => Tunnel(loop, name, 0));
+    }
+
+    /// <inheritdoc/>
+    public void BatchComplete()
+    {
+        Flush(v4, nexthopsV4, _v4);
+        Flush(v6, nexthopsV6, _v6);
+    }
+
+    /// <inheritdoc/>
+    public void InitialDumpComplete()
+    {
+        BatchComplete();
+        OnReady?.Invoke();
+    }
+
+    private static void Tunnel<TPrefix>(RibLoop<TPrefix> loop, string name, int index)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        if (loop.Forwarding is { } forwarding && forwarding.Policy.SetInterface(name, index))
+        {
+            forwarding.Reevaluate(loop.Shard);
+        }
+    }
+
+    private static void Changed<TPrefix>(RibLoop<TPrefix> loop, NexthopTable nexthops, Action<List<IpAddr>> change)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        List<IpAddr> changed = [];
+        change(changed);
+        if (changed.Count > 0)
+        {
+            loop.Shard.NextHopsChanged(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(changed));
+        }
+    }
+
+    private void Add<TPrefix>(Pending<TPrefix> pending, in KernelRoute<TPrefix> route, bool added)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        bool learn = added && KernelLearning.IsLearnable(route, _learning, NameOf);
+        ReadOnlySpan<FibNextHop> hops = route.NextHops.Hops;
+        pending.Items.Add((route, added, learn, learn && hops.Length > 0 ? NameOf(hops[0].Interface) : ""));
+    }
+
+    private string NameOf(int index) => _names.TryGetValue(index, out string? name) ? name : "";
+
+    private static void Flush<TPrefix>(RibLoop<TPrefix> loop, NexthopTable nexthops, Pending<TPrefix> pending)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        if (pending.Items.Count == 0)
+        {
+            return;
+        }
+
+        List<(KernelRoute<TPrefix> Route, bool Added, bool Learn, string Interface)> items = pending.Items;
+        pending.Items = [];
+        loop.Post(table =>
+        {
+            Changed(table, nexthops, changed =>
+            {
+                foreach ((KernelRoute<TPrefix> route, bool added, _, _) in items)
+                {
+                    nexthops.ApplyRoute(route, added, changed);
+                }
+            });
+            foreach ((KernelRoute<TPrefix> route, bool added, bool learn, string name) in items)
+            {
+                if (learn)
+                {
+                    ReadOnlySpan<FibNextHop> hops = route.NextHops.Hops;
+                    IpAddr gateway = hops.Length > 0 ? hops[0].Gateway : default;
+                    Reach(table, route.Prefix, route.Metric, new LocalRouteInfo(RouteSource.Kernel, route.Protocol, route.Metric, name, gateway));
+                }
+                else if (!added || table.Shard.PathCount(RibPeer.Local) > 0)
+                {
+                    // Also for a route that replaced a learned one and may not be learned itself.
+                    table.Shard.Unreach([route.Prefix], [route.Metric], RibPeer.Local);
+                }
+            }
+        });
+    }
+
+    private void Direct(in InterfaceAddress address, bool added)
+    {
+        LocalRouteInfo info = new(RouteSource.Kernel, ProtocolKernel, 0, address.InterfaceName, default);
+        int length = address.PrefixLength;
+        IpAddr network = address.Network;
+        if (network.IsV4)
+        {
+            v4.Post(loop => Set(loop, Ipv4Prefix.Create(network, length), added, info));
+        }
+        else
+        {
+            v6.Post(loop => Set(loop, Ipv6Prefix.Create(network, length), added, info));
+        }
+
+        static void Set<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, bool added, LocalRouteInfo info)
+            where TPrefix : unmanaged, IPrefix<TPrefix>
+        {
+            if (added)
+            {
+                Reach(loop, prefix, DirectPathId, info);
+            }
+            else
+            {
+                loop.Shard.Unreach([prefix], [DirectPathId], RibPeer.Local);
+            }
+        }
+    }
+
+    private static void Reach<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, uint pathId, in LocalRouteInfo info)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        uint id = AttributeEditing.Local(loop.Attributes, info, [], []);
+        loop.Shard.Reach([prefix], [pathId], RibPeer.Local, id, PathFlags.None);
+        loop.Attributes.Release(id);
+    }
+}

@@ -1,0 +1,156 @@
+using Bgp.Protocol;
+using Rib;
+
+namespace Bgp.Daemon.Tables;
+
+/// <summary>One thing for a table's loop to do, in the order in which it was posted.</summary>
+internal abstract class RibWork<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    /// <summary>Runs on the loop. Returns a measure of the work done, in prefixes.</summary>
+    internal abstract int Execute(RibLoop<TPrefix> loop);
+}
+
+/// <summary>Anything rare enough that a closure does not matter.</summary>
+internal sealed class RibAction<TPrefix>(Action<RibLoop<TPrefix>> action) : RibWork<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    /// <inheritdoc/>
+    internal override int Execute(RibLoop<TPrefix> loop)
+    {
+        action(loop);
+        return 16;
+    }
+}
+
+/// <summary>
+/// What one or more UPDATEs of one peer change: runs of prefixes, each with one attribute set. Recycled, bounded, and the only thing that
+/// crosses from a peer's reader to the table.
+/// </summary>
+internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    /// <summary>Prefixes in a batch at most: one table turn's worth.</summary>
+    internal const int MaxPrefixes = 1024;
+
+    private const int MaxRuns = 256;
+
+    private readonly TPrefix[] _prefixes = new TPrefix[MaxPrefixes];
+    private readonly Run[] _runs = new Run[MaxRuns];
+    private uint[]? _pathIds;
+    private int _count;
+    private int _runCount;
+
+    /// <summary>Who it is from, and the credit to give back.</summary>
+    internal InboundFamily<TPrefix>? Owner { get; set; }
+
+    /// <summary>The session that sent it: a batch of a session that is gone is dropped.</summary>
+    internal long Session { get; set; }
+
+    /// <summary>Index of the peer.</summary>
+    internal ushort Peer { get; set; }
+
+    private record struct Run(int Start, int Count, uint Attr, PathFlags Flags);
+
+    /// <summary>Whether nothing was added.</summary>
+    internal bool IsEmpty => _count == 0;
+
+    /// <summary>
+    /// Adds one prefix to a run of the same attribute set; attribute id 0 is a withdrawal. False when the batch is full: post it and take another.
+    /// <paramref name="startedRun"/> tells that a run began, which owns one reference to the attribute set.
+    /// </summary>
+    internal bool TryAdd(in TPrefix prefix, uint pathId, uint attr, PathFlags flags, out bool startedRun)
+    {
+        startedRun = false;
+        if (_count == MaxPrefixes)
+        {
+            return false;
+        }
+
+        if (_runCount == 0 || _runs[_runCount - 1].Attr != attr || _runs[_runCount - 1].Flags != flags)
+        {
+            if (_runCount == MaxRuns)
+            {
+                return false;
+            }
+
+            _runs[_runCount++] = new Run(_count, 0, attr, flags);
+            startedRun = true;
+        }
+
+        if (pathId != 0 && _pathIds is null)
+        {
+            _pathIds = new uint[MaxPrefixes];
+        }
+
+        if (_pathIds is not null)
+        {
+            _pathIds[_count] = pathId;
+        }
+
+        _prefixes[_count++] = prefix;
+        _runs[_runCount - 1].Count++;
+        return true;
+    }
+
+    /// <inheritdoc/>
+    internal override int Execute(RibLoop<TPrefix> loop)
+    {
+        bool current = loop.IsCurrent(Peer, Session);
+        for (int i = 0; i < _runCount; i++)
+        {
+            ref Run run = ref _runs[i];
+            if (current)
+            {
+                ReadOnlySpan<TPrefix> prefixes = _prefixes.AsSpan(run.Start, run.Count);
+                ReadOnlySpan<uint> pathIds = _pathIds is null ? default : _pathIds.AsSpan(run.Start, run.Count);
+                if (run.Attr == 0)
+                {
+                    loop.Shard.Unreach(prefixes, pathIds, Peer);
+                }
+                else
+                {
+                    loop.Shard.Reach(prefixes, pathIds, Peer, run.Attr, run.Flags);
+                }
+            }
+
+            if (run.Attr != 0)
+            {
+                loop.Attributes.Release(run.Attr);
+            }
+        }
+
+        if (current)
+        {
+            loop.CheckMaxPrefixes(Peer);
+        }
+
+        int done = _count;
+        InboundFamily<TPrefix>? owner = Owner;
+        Recycle(loop);
+        owner?.CreditBack();
+        return done;
+    }
+
+    /// <summary>Drops the content, with its references, without applying it.</summary>
+    internal void Discard(AttributeTable attributes)
+    {
+        for (int i = 0; i < _runCount; i++)
+        {
+            if (_runs[i].Attr != 0)
+            {
+                attributes.Release(_runs[i].Attr);
+            }
+        }
+
+        _count = _runCount = 0;
+    }
+
+    private void Recycle(RibLoop<TPrefix> loop)
+    {
+        _count = _runCount = 0;
+        _pathIds = null;
+        Owner = null;
+        loop.ReturnBatch(this);
+    }
+}
