@@ -230,7 +230,9 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
         for (int i = 0; i < model.DynamicPeers.Count; i++)
         {
             DynamicPeerConfig dynamic = model.DynamicPeers[i];
-            Node at = root.At("dynamicPeers").Nodes()[i].At("range") ?? root.At("dynamicPeers")!;
+            Node entry = root.At("dynamicPeers").Nodes()[i];
+            Node at = entry.At("range") ?? entry;
+            PeerValues(dynamic.Template, entry);
             for (int j = 0; j < i && !dynamic.Range.Address.IsNone; j++)
             {
                 Cidr other = model.DynamicPeers[j].Range;
