@@ -493,7 +493,7 @@ public sealed partial class KernelSync
         body[0] = Rt.AfInet;
         body[1] = 32;
         body[6] = Rt.ScopeNowhere;
-        writer.Attribute(Rt.RtaDst, 0x010000E0);
+        writer.Attribute(Rt.RtaDst, 0x010000E0u);
         writer.Attribute(Rt.RtaTable, 0xFFFF_FFF0);
         writer.End();
         if (_dump!.Send(writer.Written) == 0)
