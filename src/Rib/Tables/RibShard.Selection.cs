@@ -94,7 +94,7 @@ public sealed partial class RibShard<TPrefix>
 
             (_walking, _changedNextHops) = (_changedNextHops, _walking);
             _changedNextHops.Clear();
-            (_walkActive, _walkCursor) = (true, 0);
+            (_walkActive, _walkCursor) = (true, 1);
         }
 
         for (; budget > 0 && _walkCursor < _index.Limit; _walkCursor++, budget--)

@@ -144,6 +144,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     public bool SweepStale(ushort peer, ref uint cursor, int budget)
     {
         ref PeerState state = ref StateOf(peer);
+        cursor = Math.Max(cursor, 1);
         for (; budget > 0 && cursor < _index.Limit && state.Stale > 0; cursor++, budget--)
         {
             ref PrefixEntry<TPrefix> entry = ref _index[cursor];
@@ -166,7 +167,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         if (state.Stale > 0 && cursor >= _index.Limit)
         {
             // A path became stale behind the cursor (a second loss during the sweep): once more from the start.
-            cursor = 0;
+            cursor = 1;
         }
 
         return state.Stale == 0;
