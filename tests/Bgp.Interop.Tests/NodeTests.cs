@@ -1,0 +1,183 @@
+using System.Text;
+using Bgp.Interop.Tests.Rig;
+
+namespace Bgp.Interop.Tests;
+
+/// <summary>The main job in real namespaces: kernel routes of one node become kernel routes of the other.</summary>
+[TestFixture]
+public sealed class NodeTests
+{
+    private Lab _lab = null!;
+    private PipitNode _a = null!;
+    private PipitNode _b = null!;
+
+    [SetUp]
+    public void TwoNodes()
+    {
+        _lab = new Lab();
+        string a = _lab.Namespace("a");
+        string b = _lab.Namespace("b");
+        Lab.Link(a, "eth0", ["10.0.0.1/24", "fd00::1/64"], b, "eth0", ["10.0.0.2/24", "fd00::2/64"]);
+        Lab.Run("ip", "-n", a, "link", "add", "cali0", "type", "veth", "peer", "name", "pod0");
+        Lab.Run("ip", "-n", a, "link", "set", "cali0", "up");
+        Lab.Run("ip", "-n", a, "link", "set", "pod0", "up");
+        _a = new PipitNode(_lab, a, "node-a", Config("node-a", 1)).Start();
+        _b = new PipitNode(_lab, b, "node-b", Config("node-b", 2)).Start();
+        _a.WaitEstablished();
+        _b.WaitEstablished();
+    }
+
+    [TearDown]
+    public void Clean() => _lab.Dispose();
+
+    [Test]
+    public void A_pod_route_of_one_node_is_a_kernel_route_of_the_other_and_goes_with_it()
+    {
+        Lab.Run("ip", "-n", _a.Namespace, "route", "add", "10.244.77.5", "dev", "cali0", "scope", "link", "proto", "boot");
+        Lab.Run("ip", "-n", _a.Namespace, "-6", "route", "add", "fd10:244::7705", "dev", "cali0", "proto", "boot");
+        Has(_b, "10.244.77.5 via 10.0.0.1 dev eth0 proto bird");
+        Has(_b, "fd10:244::7705 via fd00::1 dev eth0 proto bird", v6: true);
+        Lab.Run("ip", "-n", _a.Namespace, "route", "del", "10.244.77.5");
+        Lab.Run("ip", "-n", _a.Namespace, "-6", "route", "del", "fd10:244::7705");
+        HasNot(_b, "10.244.77.5");
+        HasNot(_b, "fd10:244::7705", v6: true);
+    }
+
+    [Test]
+    public void The_own_block_is_a_blackhole_here_and_a_route_there_and_its_pods_stay_inside()
+    {
+        Lab.Run("ip", "-n", _a.Namespace, "route", "add", "10.244.1.5", "dev", "cali0", "scope", "link", "proto", "boot");
+        Lab.Run("ip", "-n", _a.Namespace, "route", "add", "10.244.88.1", "dev", "cali0", "scope", "link", "proto", "boot");
+        Has(_a, "blackhole 10.244.1.0/26 proto bird");
+        Has(_b, "10.244.1.0/26 via 10.0.0.1 dev eth0 proto bird");
+
+        // The sentinel was written after the pod's route: once it is there, the pod's would be too.
+        Has(_b, "10.244.88.1 via 10.0.0.1");
+        Assert.That(Lab.Routes(_b.Namespace), Does.Not.Contain("10.244.1.5"));
+        Assert.That(_a.Cli("explain", "10.244.1.5/32", "--to", "node-b").Output, Does.Contain("inside own block"));
+    }
+
+    [Test]
+    public void A_stopped_daemon_leaves_its_routes_and_the_next_one_adopts_them()
+    {
+        Has(_b, "10.244.1.0/26 via 10.0.0.1");
+        Assert.That(_b.Process!.Terminate(), Is.Zero);
+        Assert.That(Lab.Routes(_b.Namespace), Does.Contain("10.244.1.0/26 via 10.0.0.1"));
+        Assert.That(Lab.Routes(_a.Namespace), Does.Contain("10.244.2.0/26 via 10.0.0.2"), "the neighbour keeps forwarding (RFC 4724)");
+        using Monitor monitor = new(_lab, _b.Namespace);
+        _b.Start();
+        _b.WaitEstablished();
+        Has(_b, "10.244.1.0/26 via 10.0.0.1");
+        Assert.That(monitor.Deleted("10.244.1.0/26"), Is.False, "adopted, not rewritten with a gap");
+    }
+
+    [Test]
+    public void Own_routes_that_nobody_confirms_are_pruned_after_the_restart()
+    {
+        _b.Process!.Terminate();
+        Lab.Run("ip", "-n", _b.Namespace, "route", "add", "10.244.99.0/26", "via", "10.0.0.1", "proto", "bird");
+        _b.Start();
+        _b.WaitEstablished();
+        HasNot(_b, "10.244.99.0/26", seconds: 45);
+        Assert.That(Lab.Routes(_b.Namespace), Does.Contain("10.244.1.0/26 via 10.0.0.1"));
+    }
+
+    [Test]
+    public void Another_writers_route_under_the_same_key_is_left_alone_and_ours_follows_when_it_goes()
+    {
+        // Protocol kernel, so that it is not learned and announced itself.
+        Lab.Run("ip", "-n", _b.Namespace, "route", "add", "10.244.66.6", "dev", "lo", "proto", "kernel");
+        Lab.Run("ip", "-n", _a.Namespace, "route", "add", "10.244.66.6", "dev", "cali0", "scope", "link", "proto", "boot");
+        Lab.Eventually(() => _b.Cli("fib", "--diff").Output.Contains("10.244.66.6", StringComparison.Ordinal) || _b.Route("10.244.66.6/32") is not null, "node-b knows the route", 20, _lab.Logs);
+        Assert.That(Lab.Routes(_b.Namespace), Does.Contain("10.244.66.6 dev lo proto kernel"));
+        Lab.Run("ip", "-n", _b.Namespace, "route", "del", "10.244.66.6");
+        Has(_b, "10.244.66.6 via 10.0.0.1 dev eth0 proto bird");
+    }
+
+    [Test]
+    public void Routes_that_the_kernel_drops_silently_with_a_link_or_an_address_come_back()
+    {
+        Has(_b, "10.244.1.0/26 via 10.0.0.1");
+        Lab.Run("ip", "-n", _b.Namespace, "link", "set", "eth0", "down");
+        HasNot(_b, "10.244.1.0/26");
+        Lab.Run("ip", "-n", _b.Namespace, "link", "set", "eth0", "up");
+        Has(_b, "10.244.1.0/26 via 10.0.0.1 dev eth0 proto bird", seconds: 60);
+    }
+
+    [Test]
+    public void A_kill_amid_a_storm_of_changes_loses_no_route_and_leaves_none_over()
+    {
+        const int routes = 20_000;
+        StringBuilder batch = new();
+        for (int i = 0; i < routes; i++)
+        {
+            batch.Append(System.Globalization.CultureInfo.InvariantCulture, $"route add 10.244.{128 + (i >> 8)}.{i & 255} dev cali0 scope link proto boot\n");
+        }
+
+        string add = _lab.File("add.batch", batch.ToString());
+        string delete = _lab.File("del.batch", string.Join('\n', batch.ToString().Split('\n').Where(static (_, i) => i % 2 == 0)).Replace("route add", "route del", StringComparison.Ordinal));
+        Task storm = Task.Run(() => Lab.Run("ip", "-n", _a.Namespace, "-batch", add));
+        Lab.Eventually(() => Count(_b, "proto bird") > 500, "the storm has reached node-b", 30, _lab.Logs);
+        _b.Process!.Kill();
+        storm.Wait(TimeSpan.FromSeconds(60));
+        Lab.Run("ip", "-n", _a.Namespace, "-batch", delete);
+        _b.Start();
+        _b.WaitEstablished();
+        Lab.Eventually(() => Count(_b, "via 10.0.0.1 dev eth0 proto bird") == (routes / 2) + 1, "the tables agree", 90, () => $"node-b has {Count(_b, "via 10.0.0.1 dev eth0 proto bird")}\n" + _lab.Logs());
+    }
+
+    [Test]
+    public void A_netlink_overrun_is_made_up_for()
+    {
+        _a.Process!.Terminate();
+        _a.Start("PIPIT_NETLINK_RCVBUF=4096");
+        _a.WaitEstablished();
+        StringBuilder batch = new();
+        for (int i = 0; i < 5_000; i++)
+        {
+            batch.Append(System.Globalization.CultureInfo.InvariantCulture, $"route add 10.244.{128 + (i >> 8)}.{i & 255} dev cali0 scope link proto boot\n");
+        }
+
+        Lab.Run("ip", "-n", _a.Namespace, "-batch", _lab.File("storm.batch", batch.ToString()));
+        Lab.Eventually(() => Count(_b, "via 10.0.0.1 dev eth0 proto bird") == 5_001, "all routes are on node-b", 60, () => $"node-b has {Count(_b, "via 10.0.0.1 dev eth0 proto bird")}\n" + _lab.Logs());
+    }
+
+    private static int Count(PipitNode node, string text) => Lab.Routes(node.Namespace).Split('\n').Count(line => line.Contains(text, StringComparison.Ordinal));
+
+    private static string Config(string name, int number) => $$"""
+        version: 1
+        node: { name: {{name}}, asn: 64512, ipv4: 10.0.0.{{number}}/24, ipv6: "fd00::{{number}}/64" }
+        log: { level: debug }
+        pools:
+          - { name: v4, cidr: 10.244.0.0/16, tunnel: { mode: none } }
+          - { name: v6, cidr: "fd10:244::/64", tunnel: { mode: none } }
+        originate:
+          - { prefix: 10.244.{{number}}.0/26, kind: blackhole }
+          - { prefix: "fd10:244::{{number}}00/122", kind: blackhole }
+        kernel: { staleTime: 5s }
+        mesh:
+          group: mesh
+          nodes:
+            - { name: node-a, ipv4: 10.0.0.1, ipv6: "fd00::1" }
+            - { name: node-b, ipv4: 10.0.0.2, ipv6: "fd00::2" }
+        peerGroups:
+          mesh: { asn: 64512, timers: { connectRetry: 1s, idleHold: 1s } }
+        """;
+
+    private void Has(PipitNode node, string route, bool v6 = false, int seconds = 20) => Lab.Eventually(
+        () => Lab.Routes(node.Namespace, v6).Contains(route, StringComparison.Ordinal), $"{node.Namespace} has '{route}'", seconds, () => Lab.Routes(node.Namespace, v6) + _lab.Logs());
+
+    private void HasNot(PipitNode node, string route, bool v6 = false, int seconds = 20) => Lab.Eventually(
+        () => !Lab.Routes(node.Namespace, v6).Contains(route, StringComparison.Ordinal), $"{node.Namespace} has no '{route}'", seconds, () => Lab.Routes(node.Namespace, v6) + _lab.Logs());
+
+    /// <summary>Records what the kernel reports of routes, to see gaps that a look at the table would miss.</summary>
+    private sealed class Monitor(Lab lab, string ns) : IDisposable
+    {
+        private readonly Background _process = lab.Start(ns, "monitor-" + ns, "ip", "monitor", "route");
+
+        internal bool Deleted(string prefix) => File.ReadLines(Path.Combine(lab.Folder, "monitor-" + ns + ".log"))
+            .Any(line => line.StartsWith("Deleted", StringComparison.Ordinal) && line.Contains(prefix, StringComparison.Ordinal));
+
+        public void Dispose() => _process.Dispose();
+    }
+}

@@ -1,0 +1,240 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+namespace Bgp.Interop.Tests.Rig;
+
+/// <summary>
+/// One test's network: namespaces, links, processes, files; all of it gone after <see cref="Dispose"/>, also when the test failed.
+/// </summary>
+internal sealed class Lab : IDisposable
+{
+    private static int s_next;
+    private readonly string _tag = $"pipit-{Environment.ProcessId}-{Interlocked.Increment(ref s_next)}";
+    private readonly List<string> _namespaces = [];
+    private readonly List<Background> _processes = [];
+
+    internal Lab() => Folder = Directory.CreateTempSubdirectory("pipit-lab-").FullName;
+
+    /// <summary>For configurations, sockets and logs.</summary>
+    internal string Folder { get; }
+
+    /// <summary>The binary under test: PIPIT_BINARY, or the daemon's own build output beside this test's.</summary>
+    internal static string Pipit { get; } = Environment.GetEnvironmentVariable("PIPIT_BINARY") is { Length: > 0 } set ? set : Path.Combine(AppContext.BaseDirectory, "pipit");
+
+    internal string Namespace(string name)
+    {
+        string full = $"{_tag}-{name}";
+        Run("ip", "netns", "add", full);
+        _namespaces.Add(full);
+        Run("ip", "-n", full, "link", "set", "lo", "up");
+        return full;
+    }
+
+    /// <summary>A cable between two namespaces, with addresses.</summary>
+    internal static void Link(string a, string deviceA, string[] addressesA, string b, string deviceB, string[] addressesB)
+    {
+        Run("ip", "-n", a, "link", "add", deviceA, "type", "veth", "peer", "name", deviceB, "netns", b);
+        Address(a, deviceA, addressesA);
+        Address(b, deviceB, addressesB);
+        Run("ip", "-n", a, "link", "set", deviceA, "up");
+        Run("ip", "-n", b, "link", "set", deviceB, "up");
+    }
+
+    internal static void Address(string ns, string device, params string[] addresses)
+    {
+        foreach (string address in addresses)
+        {
+            // nodad: an IPv6 address that is still being probed cannot be bound to.
+            string[] words = address.Contains(':', StringComparison.Ordinal) ? ["ip", "-n", ns, "addr", "add", address, "dev", device, "nodad"] : ["ip", "-n", ns, "addr", "add", address, "dev", device];
+            Run(words[0], words[1..]);
+        }
+    }
+
+    internal string File(string name, string content)
+    {
+        string path = Path.Combine(Folder, name);
+        System.IO.File.WriteAllText(path, content);
+        return path;
+    }
+
+    internal Background Start(string ns, string name, params string[] words)
+    {
+        Background process = new(Path.Combine(Folder, name + ".log"), ["ip", "netns", "exec", ns, .. words]);
+        _processes.Add(process);
+        return process;
+    }
+
+    /// <summary>Runs a command to its end; throws with its output when it fails.</summary>
+    internal static string Run(string command, params string[] words)
+    {
+        (int code, string output, string error) = TryRun(command, words);
+        return code == 0 ? output : throw new InvalidOperationException($"{command} {string.Join(' ', words)}: exit {code}: {error}{output}");
+    }
+
+    internal static (int Code, string Output, string Error) TryRun(string command, params string[] words)
+    {
+        ProcessStartInfo start = new(command, words) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        using Process process = Process.Start(start)!;
+        process.StandardInput.Close();
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        if (!process.WaitForExit(30_000))
+        {
+            process.Kill(entireProcessTree: true);
+        }
+
+        return (process.ExitCode, output.Result, error.Result);
+    }
+
+    /// <summary>Waits for a condition, looking often; fails with what was seen last.</summary>
+    internal static void Eventually(Func<bool> condition, string what, int seconds = 20, Func<string>? seen = null)
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        using ManualResetEventSlim never = new();
+        while (!condition())
+        {
+            if (watch.Elapsed > TimeSpan.FromSeconds(seconds))
+            {
+                Assert.Fail($"not within {seconds} s: {what}{(seen is null ? "" : "\n" + seen())}");
+            }
+
+            never.Wait(20);
+        }
+    }
+
+    internal static string Routes(string ns, bool v6 = false) => Run("ip", "-n", ns, v6 ? "-6" : "-4", "route", "show");
+
+    /// <summary>Logs of all processes, for a failure's message.</summary>
+    internal string Logs() => string.Join('\n', Directory.EnumerateFiles(Folder, "*.log").Select(static file => $"--- {Path.GetFileName(file)}\n{System.IO.File.ReadAllText(file)}"));
+
+    public void Dispose()
+    {
+        foreach (Background process in _processes)
+        {
+            process.Dispose();
+        }
+
+        foreach (string ns in _namespaces)
+        {
+            TryRun("ip", "netns", "delete", ns);
+        }
+
+        Directory.Delete(Folder, recursive: true);
+    }
+}
+
+/// <summary>A process that runs until it is told to end.</summary>
+internal sealed class Background : IDisposable
+{
+    private readonly Process _process;
+    private readonly StreamWriter _log;
+    private readonly Lock _gate = new();
+    private bool _disposed;
+
+    internal Background(string log, string[] words)
+    {
+        _log = new StreamWriter(log, append: true) { AutoFlush = true };
+        _process = new Process { StartInfo = new ProcessStartInfo(words[0], words[1..]) { RedirectStandardOutput = true, RedirectStandardError = true } };
+        _process.OutputDataReceived += (_, line) => Note(line.Data);
+        _process.ErrorDataReceived += (_, line) => Note(line.Data);
+        _process.Start();
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    internal bool HasExited => _process.HasExited;
+
+    internal int Pid => _process.Id;
+
+    internal void Signal(int number)
+    {
+        Lab.Run("kill", $"-{number}", _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>SIGTERM, and the exit code.</summary>
+    internal int Terminate()
+    {
+        Signal(15);
+        Assert.That(_process.WaitForExit(15_000), "did not end on SIGTERM");
+        return _process.ExitCode;
+    }
+
+    internal void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit(5_000);
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+            _process.WaitForExit(5_000);
+        }
+
+        _process.Dispose();
+        lock (_gate)
+        {
+            _log.Dispose();
+        }
+    }
+
+    private void Note(string? line)
+    {
+        lock (_gate)
+        {
+            if (line is not null && _log.BaseStream is { CanWrite: true })
+            {
+                _log.WriteLine(line);
+            }
+        }
+    }
+}
+
+/// <summary>A Pipit daemon in a namespace, with its CLI.</summary>
+internal sealed class PipitNode(Lab lab, string ns, string name, string config)
+{
+    private readonly string _socket = Path.Combine(lab.Folder, name + ".sock");
+    private readonly string _config = lab.File(name + ".yaml", config);
+
+    internal string Namespace => ns;
+
+    internal Background? Process { get; private set; }
+
+    internal PipitNode Start(params string[] environment)
+    {
+        string[] words = environment.Length == 0 ? [Lab.Pipit] : ["env", .. environment, Lab.Pipit];
+        Process = lab.Start(ns, name, [.. words, "run", "--config", _config, "--socket", _socket]);
+        return this;
+    }
+
+    internal void Configure(string config) => File.WriteAllText(_config, config);
+
+    internal (int Code, string Output, string Error) Cli(params string[] words) => Lab.TryRun(Lab.Pipit, ["--socket", _socket, .. words]);
+
+    internal JsonElement Json(params string[] words)
+    {
+        (int code, string output, string error) = Cli([.. words, "-o", "json"]);
+        return code is 0 or 1 && output.Length > 0 ? JsonDocument.Parse(output).RootElement : throw new InvalidOperationException($"{string.Join(' ', words)}: exit {code}: {error}");
+    }
+
+    internal void WaitEstablished(int seconds = 30)
+    {
+        Lab.Eventually(() => Cli("status").Code == 0, $"{name} answers", 15, lab.Logs);
+        (int code, _, string error) = Cli("wait", "peers-established", "--timeout", $"{seconds}s");
+        Assert.That(code, Is.Zero, error + lab.Logs());
+    }
+
+    internal JsonElement? Route(string prefix)
+    {
+        (int code, string output, _) = Cli("routes", prefix, "-o", "json");
+        return code == 0 && JsonDocument.Parse(output).RootElement is { ValueKind: JsonValueKind.Array } rows && rows.GetArrayLength() > 0 ? rows[0] : null;
+    }
+}
