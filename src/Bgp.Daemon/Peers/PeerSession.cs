@@ -101,7 +101,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
         IsAdminDown = true;
         AdminReason = reason;
         (_downReason, _retain) = (reason is null ? "disabled" : $"disabled: {reason}", false);
-        _fsm.Stop(NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown, reason), _actions);
+        _fsm.Stop(ForGood(NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown, reason)), _actions);
     });
 
     /// <summary>Ends a <see cref="Disable"/>.</summary>
@@ -130,9 +130,13 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     {
         (_downReason, _retain) = (reason, false);
         bool silent = !error.IsError && Established?.Negotiated.PeerGracefulRestart is not null;
-        _fsm.Stop(silent ? default : error.IsError ? error : NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown), _actions);
+        _fsm.Stop(silent ? default : ForGood(error.IsError ? error : NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown)), _actions);
         _timers.Stop((int)PeerTimer.IdleHold);
     });
+
+    /// <summary>A neighbour that agreed on the N bit keeps our routes over any NOTIFICATION but a Hard Reset (RFC 8538 section 3.1): ending for good must be one.</summary>
+    private NotificationError ForGood(in NotificationError error) =>
+        Established is { } session && session.Negotiated.GracefulNotification ? NotificationMessage.HardReset(error) : error;
 
     /// <summary>Asks the neighbour to send everything again (RFC 2918). False where it cannot.</summary>
     internal bool RequestRefresh()
