@@ -451,7 +451,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
                 SetDownReason("sent " + NotificationMessage.Text(action.Notification), retain: false);
                 connection.Ended = true;
-                connection.Writer.Send(Encode(action.Notification), last: true);
+                connection.Writer.Send(Encode(ForNeighbour(connection, action.Notification)), last: true);
                 break;
             case SessionActionKind.StartTimer:
                 bool jitter = action.Timer is SessionTimer.Keepalive or SessionTimer.ConnectRetry;
@@ -470,6 +470,16 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
                 SwapSides();
                 break;
         }
+    }
+
+    /// <summary>
+    /// With RFC 8538 a plain NOTIFICATION starts a graceful restart on the other side. Where our routes must go at once (shut down, removed, too many
+    /// prefixes, out of resources) it has to be a Hard Reset, which carries the reason inside (section 3.1).
+    /// </summary>
+    private NotificationError ForNeighbour(BgpConnection connection, in NotificationError error)
+    {
+        bool final = error is { Code: ErrorCode.Cease, Subcode: CeaseSubcode.MaxPrefixes or CeaseSubcode.AdministrativeShutdown or CeaseSubcode.PeerDeconfigured or CeaseSubcode.OutOfResources };
+        return final && Established is { Negotiated.GracefulNotification: true } session && session.Connection == connection ? NotificationMessage.HardReset(error) : error;
     }
 
     /// <summary>RFC 4271 section 10: a keepalive at 75 to 100 % of its interval; a retry at 75 to 125 %.</summary>

@@ -78,9 +78,10 @@ internal sealed class Lab : IDisposable
         process.StandardInput.Close();
         Task<string> error = process.StandardError.ReadToEndAsync();
         Task<string> output = process.StandardOutput.ReadToEndAsync();
-        if (!process.WaitForExit(30_000))
+        if (!process.WaitForExit(120_000))
         {
             process.Kill(entireProcessTree: true);
+            process.WaitForExit();
         }
 
         return (process.ExitCode, output.Result, error.Result);
