@@ -10,7 +10,11 @@ mkdir -p /run/uml/lib/modules
 ln -s "/usr/lib/uml/modules/$(uname -r)" /run/uml/lib/modules/
 modprobe -d /run/uml -a ipip veth bridge
 ip link set lo up
-
+if [ -n "${PIPIT_SHELL:-}" ]; then
+    # A controlling terminal, for job control and Ctrl-C in the shell.
+    TERM=linux setsid --ctty --wait "$@" </dev/console >/dev/console 2>&1
+    poweroff -f
+fi
 echo pipit-uml-begin
 "$@" </dev/null
 echo "pipit-uml-exit $?"

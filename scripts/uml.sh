@@ -10,29 +10,64 @@ host_has_ipip() {
     return "$ok"
 }
 
-# uml_run SECONDS COMMAND...: boots, runs the command as root inside, prints what it prints, and returns its exit status; 124 when the time was over,
-# 125 when the machine ended without a word. uml_pid is the machine's process group while it runs.
-uml_run() {
-    local seconds=$1 directory status; shift
-    directory=$(mktemp -d /tmp/pipit-uml.XXXXXX) || return 125
+# uml_script FILE COMMAND...: what the machine runs as its first process.
+uml_script() {
+    local file=$1; shift
     # The path of init must hold no space, so the command goes into a script.
     {
         echo '#!/bin/bash'
         printf 'exec /bin/bash %q' "$(readlink -f "${BASH_SOURCE[0]%/*}/uml-init.sh")"
         printf ' %q' "$@"
         echo
-    } >"$directory/init"
-    chmod 755 "$directory/init"
+    } >"$file"
+    chmod 755 "$file"
+}
+
+# uml_run SECONDS COMMAND...: boots, runs the command as root inside, prints what it prints, and returns its exit status; 124 when the time was over,
+# 125 when the machine ended without a word. uml_pid is the machine's process group while it runs.
+uml_run() {
+    local seconds=$1 directory status; shift
+    directory=$(mktemp -d /tmp/pipit-uml.XXXXXX) || return 125
+    uml_script "$directory/init" "$@"
     mkfifo "$directory/console"
     TMPDIR=/tmp setsid timeout --foreground --kill-after=2 "$seconds" linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=/ ro "init=$directory/init" \
         con=null con0=fd:0,fd:1 quiet </dev/null >"$directory/console" 2>/dev/null &
     uml_pid=$!
     uml_directory=$directory
-    # Only what the command prints: the kernel talks before and after it.
-    awk -v file="$directory/status" '{ sub(/\r+$/, "") } /^pipit-uml-begin$/ { on = 1; next } /^pipit-uml-exit [0-9]+$/ { print $2 >file; close(file); on = 0; next } on { print; fflush() }' <"$directory/console"
+    # In the background, so that a trap of the caller runs at once.
+    uml_console "$directory/status" <"$directory/console" &
+    wait $!
     wait "$uml_pid"; status=$?
     [ "$status" -eq 124 ] || status=125
     [ -s "$directory/status" ] && status=$(cat "$directory/status")
+    uml_stop
+    return "$status"
+}
+
+# uml_console FILE: passes on what the command prints (the kernel talks before and after it), and writes its exit status to the file.
+uml_console() {
+    local line on=
+    while IFS= read -r line; do
+        line=${line%$'\r'}
+        case "$line" in
+            pipit-uml-begin) on=1 ;;
+            pipit-uml-exit\ *) echo "${line#* }" >"$1"; on= ;;
+            *) [ -n "$on" ] && printf '%s\n' "$line" ;;
+        esac
+    done
+    return 0
+}
+
+# uml_shell COMMAND...: the same on the caller's terminal, for commands that end in a shell.
+uml_shell() {
+    local saved status=125
+    uml_directory=$(mktemp -d /tmp/pipit-uml.XXXXXX) || return 125
+    uml_script "$uml_directory/init" "$@"
+    saved=$(stty -g)
+    TMPDIR=/tmp linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=/ ro "init=$uml_directory/init" \
+        con=null con0=fd:0,fd:1 quiet PIPIT_SHELL=1 2>/dev/null
+    status=$?
+    stty "$saved"
     uml_stop
     return "$status"
 }
