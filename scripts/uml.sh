@@ -24,38 +24,42 @@ uml_script() {
 }
 
 # uml_run SECONDS COMMAND...: boots, runs the command as root inside, prints what it prints, and returns its exit status; 124 when the time was over,
-# 125 when the machine ended without a word. uml_pid is the machine's process group while it runs.
+# 125 when the machine ended without a word. uml_pid is the machine's first process while it runs.
 uml_run() {
     local seconds=$1 directory status; shift
     directory=$(mktemp -d /tmp/pipit-uml.XXXXXX) || return 125
     uml_script "$directory/init" "$@"
     mkfifo "$directory/console"
-    TMPDIR=/tmp setsid timeout --foreground --kill-after=2 "$seconds" linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=/ ro "init=$directory/init" \
+    TMPDIR=/tmp linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=/ ro "init=$directory/init" \
         con=null con0=fd:0,fd:1 quiet </dev/null >"$directory/console" 2>/dev/null &
     uml_pid=$!
     uml_directory=$directory
     # In the background, so that a trap of the caller runs at once.
-    uml_console "$directory/status" <"$directory/console" &
+    uml_console "$seconds" "$directory/status" <"$directory/console" &
     wait $!
-    wait "$uml_pid"; status=$?
-    [ "$status" -eq 124 ] || status=125
-    [ -s "$directory/status" ] && status=$(cat "$directory/status")
+    status=$(cat "$directory/status" 2>/dev/null)
     uml_stop
-    return "$status"
+    return "${status:-125}"
 }
 
-# uml_console FILE: passes on what the command prints (the kernel talks before and after it), and writes its exit status to the file.
+# uml_console SECONDS FILE: passes on what the command prints (the kernel talks before and after it), and writes its exit status to the file.
 uml_console() {
-    local line on=
-    while IFS= read -r line; do
+    local line on= end=$((SECONDS + $1))
+    while [ "$SECONDS" -lt "$end" ]; do
+        IFS= read -r -t $((end - SECONDS)) line
+        case $? in
+            0) ;;
+            1) return 0 ;; # the machine has closed its console
+            *) break ;;
+        esac
         line=${line%$'\r'}
         case "$line" in
             pipit-uml-begin) on=1 ;;
-            pipit-uml-exit\ *) echo "${line#* }" >"$1"; on= ;;
+            pipit-uml-exit\ *) echo "${line#* }" >"$2"; return 0 ;;
             *) [ -n "$on" ] && printf '%s\n' "$line" ;;
         esac
     done
-    return 0
+    echo 124 >"$2"
 }
 
 # uml_shell COMMAND...: the same on the caller's terminal, for commands that end in a shell.
@@ -74,7 +78,11 @@ uml_shell() {
 
 # uml_stop: ends the machine, whatever it does; also for traps.
 uml_stop() {
-    [ -n "${uml_pid:-}" ] && kill -KILL -- "-$uml_pid" 2>/dev/null
+    if [ -n "${uml_pid:-}" ]; then
+        # It makes itself the leader of a group in its first moments: by process and by group.
+        kill -KILL -- "-$uml_pid" "$uml_pid" 2>/dev/null
+        wait "$uml_pid" 2>/dev/null
+    fi
     [ -n "${uml_directory:-}" ] && rm -rf "$uml_directory"
     uml_pid= uml_directory=
     return 0
