@@ -33,9 +33,10 @@ fi
 state=/run/pipit-demo
 . ./scripts/packages.sh
 . ./scripts/cleanup.sh
+. ./scripts/cluster.sh
 . ./scripts/uml.sh
 if [ "$clean" -eq 1 ]; then
-    cleanup_namespaces
+    cleanup_namespaces "$cluster_namespaces"
     # ipip makes a tunl0 outside the namespaces too: where the demonstration loaded it, it goes again.
     [ -e ] && modprobe -r ipip 2>/dev/null
     rm -rf "$state"
@@ -50,13 +51,21 @@ pipit=$PWD/out/pipit
 
 [ -d /sys/module/ipip ] && had_ipip=1 || had_ipip=0
 if [ "$uml" -eq 0 ] && host_has_ipip; then
-    trap '[ "$had_ipip" -eq 1 ] || modprobe -r ipip 2>/dev/null' EXIT
+    # The script cleans up after itself; this is for one that was killed, or interrupted at a bad moment.
+    kept=0
+    end() {
+        [ "$kept" -eq 1 ] && return
+        cleanup_namespaces "$cluster_namespaces"
+        rm -rf "$state"
+        [ "$had_ipip" -eq 1 ] || modprobe -r ipip 2>/dev/null
+    }
+    trap end EXIT
     trap 'exit 130' INT TERM HUP
     scripts/demo-cluster.sh "$pipit" "$state" "$keep"
     status=$?
     if [ "$status" -eq 0 ] && [ "$keep" -eq 1 ]; then
         [ "$had_ipip" -eq 1 ] || touch
-        had_ipip=1
+        kept=1
         echo "Remove it with: ./demo.sh --clean"
     fi
     exit "$status"

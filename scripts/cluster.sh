@@ -8,6 +8,7 @@
 # the route that Calico's agent writes for it. The pool asks for IPIP between subnets only.
 # The caller sets: pipit (the binary), state (a directory for configurations, sockets, logs and pids).
 
+cluster_namespaces='^pipit-(router|(node|pod)-[a-d])$'
 node_number() { case "$1" in a) echo 1 ;; b) echo 2 ;; c) echo 3 ;; d) echo 4 ;; esac; }
 node_subnet() { case "$1" in a|b) echo 1 ;; *) echo 2 ;; esac; }
 node_address() { echo "10.0.$(node_subnet "$1").$(node_number "$1")"; }

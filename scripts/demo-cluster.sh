@@ -7,7 +7,7 @@ pipit=$1 state=$2 keep=$3 nodes="a b c" wrong=0
 . "$here/cluster.sh"
 . "$here/cleanup.sh"
 
-clean() { cleanup_namespaces; rm -rf "$state"; }
+clean() { cleanup_namespaces "$cluster_namespaces"; rm -rf "$state"; }
 trap '[ "$keep" = 1 ] && [ "$wrong" -eq 0 ] || clean' EXIT
 trap 'wrong=1; exit 130' INT TERM HUP
 

@@ -4,7 +4,7 @@
 host_has_ipip() {
     local name=pipit-probe-$$ ok=1
     ip netns add "$name" 2>/dev/null || return 1
-    ip -n "$name" link add br type bridge 2>/dev/null && ip -n "$name" link add v0 type veth peer name v1 2>/dev/null &&
+    ip -n "$name" link add br0 type bridge 2>/dev/null && ip -n "$name" link add v0 type veth peer name v1 2>/dev/null &&
         { ip -n "$name" link show tunl0 >/dev/null 2>&1 || ip -n "$name" tunnel add tunl0 mode ipip 2>/dev/null; } && ok=0
     ip netns delete "$name"
     return "$ok"
