@@ -38,7 +38,7 @@ state=/run/pipit-demo
 if [ "$clean" -eq 1 ]; then
     cleanup_namespaces "$cluster_namespaces"
     # ipip makes a tunl0 outside the namespaces too: where the demonstration loaded it, it goes again.
-    [ -e ] && modprobe -r ipip 2>/dev/null
+    [ -e "$state/loaded-ipip" ] && modprobe -r ipip 2>/dev/null
     rm -rf "$state"
     exit 0
 fi
@@ -64,7 +64,7 @@ if [ "$uml" -eq 0 ] && host_has_ipip; then
     scripts/demo-cluster.sh "$pipit" "$state" "$keep"
     status=$?
     if [ "$status" -eq 0 ] && [ "$keep" -eq 1 ]; then
-        [ "$had_ipip" -eq 1 ] || touch
+        [ "$had_ipip" -eq 1 ] || touch "$state/loaded-ipip"
         kept=1
         echo "Remove it with: ./demo.sh --clean"
     fi

@@ -151,12 +151,14 @@ internal sealed partial class BgpDaemon : IDisposable
         }
 
         _peers.Apply(PeerSettings(_mapping, _model), DynamicSettings(_mapping, _model), start: false);
+
+        // Sessions first: a neighbour that calls in between would be refused as shut down, and some then wait two minutes before they call again.
+        _peers.Start();
         if (!_peers.Listen(_model.Listen.Addresses, _model.Listen.Port))
         {
             throw new InvalidOperationException($"cannot listen on port {_model.Listen.Port}");
         }
 
-        _peers.Start();
         _systemd.Ready();
         if (SystemdNotifier.WatchdogInterval is { } interval)
         {

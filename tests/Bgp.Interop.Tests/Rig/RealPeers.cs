@@ -196,6 +196,7 @@ internal sealed class OpenBgpd(Lab lab, string ns) : RealPeer(lab, ns)
             router-id 10.1.0.2
             fib-update no
             holdtime 9
+            connect-retry 1
             socket "{{Socket}}"
             network 10.60.1.0/24 set { metric 50 community 64512:200 large-community 64512:1:2 }
             network fd60:1::/64
