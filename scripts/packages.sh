@@ -19,3 +19,19 @@ need_packages() {
     fi
     return "$status"
 }
+
+# unpacked NAME DIRECTORY: prints where the files of a Debian package are, unpacked and not installed: for one that conflicts with another that is needed
+# too (BIRD 1.6 beside BIRD 2).
+unpacked() {
+    local name=$1 directory=$2
+    if [ ! -d "$directory/$name" ]; then
+        mkdir -p "$directory/$name.part" || return 1
+        (
+            cd "$directory/$name.part" || exit 1
+            apt-get download -qq -o APT::Sandbox::User=root "$name" || { apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root "$name"; }
+        ) </dev/null >/tmp/pipit-apt.log 2>&1 || { tail -n 5 /tmp/pipit-apt.log >&2; return 1; }
+        dpkg-deb -x "$directory/$name.part/$name"_*.deb "$directory/$name.part" || return 1
+        mv "$directory/$name.part" "$directory/$name" || return 1
+    fi
+    echo "$directory/$name"
+}

@@ -160,6 +160,16 @@ internal sealed class Background : IDisposable
         return _process.ExitCode;
     }
 
+    /// <summary>SIGINT, and waits for the end.</summary>
+    internal void Interrupt()
+    {
+        Signal(2);
+        Assert.That(_process.WaitForExit(15_000), "did not end on SIGINT");
+
+        // Also until everything that it printed is in the log.
+        _process.WaitForExit();
+    }
+
     internal void Kill()
     {
         _process.Kill();
