@@ -44,7 +44,7 @@ internal sealed partial class PeerSession
 
                 break;
             default:
-                Enter(() => StepConnection(connection, new SessionEvent(SessionEventKind.UpdateReceived)));
+                Enter(() => StepConnection(connection, new SessionEvent(SessionEventKind.UpdateReceived) { Message = type }));
                 break;
         }
     }

@@ -82,6 +82,15 @@ public readonly record struct SessionEvent(SessionEventKind Kind)
 
     /// <summary>Negotiated hold time in seconds, with <see cref="SessionEventKind.OpenReceived"/>.</summary>
     public int HoldTime { get; init; }
+
+    /// <summary>Type of the message, where the kind stands for several.</summary>
+    public MessageType Message { get; init; } = Kind switch
+    {
+        SessionEventKind.OpenReceived => MessageType.Open,
+        SessionEventKind.KeepaliveReceived => MessageType.KeepAlive,
+        SessionEventKind.UpdateReceived => MessageType.Update,
+        _ => MessageType.None,
+    };
 }
 
 /// <summary>Timers of one connection. The shell adds jitter (RFC 4271 section 10) where it is due.</summary>
@@ -353,7 +362,7 @@ public sealed class SessionFsm(SessionTimes times, bool passive, bool incoming)
                 Beat(ref actions);
                 break;
             case SessionEventKind.OpenReceived:
-                Fail(new NotificationError(ErrorCode.FiniteStateMachine, FsmSubcode.UnexpectedInOpenConfirm), ref actions);
+                Fail(Unexpected(e, FsmSubcode.UnexpectedInOpenConfirm), ref actions);
                 break;
             default:
                 EndOpen(e, FsmSubcode.UnexpectedInOpenConfirm, ref actions);
@@ -379,7 +388,7 @@ public sealed class SessionFsm(SessionTimes times, bool passive, bool incoming)
                 Fail(new NotificationError(ErrorCode.SendHoldTimerExpired, 0), ref actions);
                 break;
             case SessionEventKind.OpenReceived:
-                Fail(new NotificationError(ErrorCode.FiniteStateMachine, FsmSubcode.UnexpectedInEstablished), ref actions);
+                Fail(Unexpected(e, FsmSubcode.UnexpectedInEstablished), ref actions);
                 break;
             default:
                 EndOpen(e, FsmSubcode.UnexpectedInEstablished, ref actions);
@@ -405,7 +414,7 @@ public sealed class SessionFsm(SessionTimes times, bool passive, bool incoming)
                 Fail(new NotificationError(ErrorCode.Cease, CeaseSubcode.CollisionResolution), ref actions);
                 break;
             case SessionEventKind.KeepaliveReceived or SessionEventKind.UpdateReceived:
-                Fail(new NotificationError(ErrorCode.FiniteStateMachine, unexpected), ref actions);
+                Fail(Unexpected(e, unexpected), ref actions);
                 break;
             case SessionEventKind.NotificationReceived or SessionEventKind.TcpFailed:
                 // RFC 4271 section 6.4: a NOTIFICATION is never answered.
@@ -413,6 +422,10 @@ public sealed class SessionFsm(SessionTimes times, bool passive, bool incoming)
                 break;
         }
     }
+
+    /// <summary>RFC 6608 section 4: the data field is the type of the message that was not expected.</summary>
+    private static NotificationError Unexpected(in SessionEvent e, byte subcode) =>
+        NotificationError.WithData(ErrorCode.FiniteStateMachine, subcode, [(byte)e.Message]);
 
     private void Dial(ref ActionBuffer actions)
     {

@@ -68,8 +68,8 @@ public sealed class SessionFsmMatrixTests
         OpenSent MessageError: Idle; stop Hold, stop Keepalive, stop SendHold, notify 3/1, close
         OpenSent CollisionDump: Idle; stop Hold, stop Keepalive, stop SendHold, notify 6/7, close
         OpenSent NotificationReceived: Idle; stop Hold, stop Keepalive, stop SendHold, close
-        OpenSent KeepaliveReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/1, close
-        OpenSent UpdateReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/1, close
+        OpenSent KeepaliveReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/1 04, close
+        OpenSent UpdateReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/1 02, close
         OpenSent UpdateError: Idle; stop Hold, stop Keepalive, stop SendHold, notify 3/1, close
         OpenConfirm Start: OpenConfirm;
         OpenConfirm Stop: Idle; stop Hold, stop Keepalive, stop SendHold, notify 3/1, close
@@ -79,12 +79,12 @@ public sealed class SessionFsmMatrixTests
         OpenConfirm SendHoldExpired: OpenConfirm;
         OpenConfirm TcpConnected: OpenConfirm;
         OpenConfirm TcpFailed: Idle; stop Hold, stop Keepalive, stop SendHold, close
-        OpenConfirm OpenReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/2, close
+        OpenConfirm OpenReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/2 01, close
         OpenConfirm MessageError: Idle; stop Hold, stop Keepalive, stop SendHold, notify 3/1, close
         OpenConfirm CollisionDump: Idle; stop Hold, stop Keepalive, stop SendHold, notify 6/7, close
         OpenConfirm NotificationReceived: Idle; stop Hold, stop Keepalive, stop SendHold, close
         OpenConfirm KeepaliveReceived: Established; start Hold 90, start SendHold 480, up
-        OpenConfirm UpdateReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/2, close
+        OpenConfirm UpdateReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/2 02, close
         OpenConfirm UpdateError: Idle; stop Hold, stop Keepalive, stop SendHold, notify 3/1, close
         Established Start: Established;
         Established Stop: Idle; stop Hold, stop Keepalive, stop SendHold, notify 3/1, close, down
@@ -94,7 +94,7 @@ public sealed class SessionFsmMatrixTests
         Established SendHoldExpired: Idle; stop Hold, stop Keepalive, stop SendHold, notify 8/0, close, down
         Established TcpConnected: Established;
         Established TcpFailed: Idle; stop Hold, stop Keepalive, stop SendHold, close, down
-        Established OpenReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/3, close, down
+        Established OpenReceived: Idle; stop Hold, stop Keepalive, stop SendHold, notify 5/3 01, close, down
         Established MessageError: Idle; stop Hold, stop Keepalive, stop SendHold, notify 3/1, close, down
         Established CollisionDump: Idle; stop Hold, stop Keepalive, stop SendHold, notify 6/7, close, down
         Established NotificationReceived: Idle; stop Hold, stop Keepalive, stop SendHold, close, down
@@ -136,6 +136,17 @@ public sealed class SessionFsmMatrixTests
         Assert.That(Render(machine, new SessionEvent(SessionEventKind.KeepaliveReceived)), Is.EqualTo("Established; up"));
     }
 
+    [TestCase(SessionState.OpenSent, FsmSubcode.UnexpectedInOpenSent)]
+    [TestCase(SessionState.OpenConfirm, FsmSubcode.UnexpectedInOpenConfirm)]
+    public void A_ROUTE_REFRESH_out_of_place_is_named_in_the_NOTIFICATION(SessionState state, byte subcode)
+    {
+        SessionFsm machine = new(new SessionTimes(), passive: false, incoming: false);
+        machine.SetState(state, 90);
+        Assert.That(
+            Render(machine, new SessionEvent(SessionEventKind.UpdateReceived) { Message = MessageType.RouteRefresh }),
+            Does.Contain($"notify 5/{subcode} 05"));
+    }
+
     [Test]
     public void A_passive_peer_never_dials()
     {
@@ -171,7 +182,7 @@ public sealed class SessionFsmMatrixTests
         SessionActionKind.CloseTcp => "close",
         SessionActionKind.SendOpen => "open",
         SessionActionKind.SendKeepalive => "keepalive",
-        SessionActionKind.SendNotification => string.Create(CultureInfo.InvariantCulture, $"notify {action.Notification.Code}/{action.Notification.Subcode}"),
+        SessionActionKind.SendNotification => string.Create(CultureInfo.InvariantCulture, $"notify {action.Notification.Code}/{action.Notification.Subcode} {Convert.ToHexString(action.Notification.Data.Span)}").TrimEnd(),
         SessionActionKind.StartTimer => string.Create(CultureInfo.InvariantCulture, $"start {action.Timer} {action.Seconds}"),
         SessionActionKind.StopTimer => $"stop {action.Timer}",
         SessionActionKind.SessionUp => "up",
