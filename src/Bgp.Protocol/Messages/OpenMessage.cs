@@ -89,6 +89,12 @@ public sealed class OpenMessage
             return Error(OpenSubcode.BadPeerAs);
         }
 
+        // AS_TRANS stands for a number that does not fit; a speaker that has no other to offer has none at all (RFC 6793 section 9).
+        if ((capabilities.As4 ?? asn) == BgpConstants.AsTrans)
+        {
+            return Error(OpenSubcode.BadPeerAs);
+        }
+
         message = new OpenMessage { Version = version, Asn2 = asn, HoldTime = holdTime, RouterId = routerId, Capabilities = capabilities };
         return default;
     }
