@@ -153,6 +153,7 @@ public sealed partial class PathAttributesParser
 
         Reserve(ref _merged, path.Length + as4Path.Length + 2);
         int length = 0;
+        _lastSegment = -1;
         AsPathReader leading = new(path);
         while (lead > 0 && leading.TryNext(out byte type, out ReadOnlySpan<byte> asns))
         {
@@ -186,13 +187,14 @@ public sealed partial class PathAttributesParser
     /// <summary>Appends a segment to <see cref="_merged"/>; two sequences that fit into one become one, as they were before they were split.</summary>
     private int Append(int length, byte type, ReadOnlySpan<byte> asns)
     {
-        int last = LastSegment(length);
+        int last = _lastSegment;
         if (type == AsSegment.Sequence && last >= 0 && _merged[last] == AsSegment.Sequence && _merged[last + 1] + (asns.Length / 4) <= AsSegment.MaxCount)
         {
             _merged[last + 1] += (byte)(asns.Length / 4);
         }
         else
         {
+            _lastSegment = length;
             _merged[length] = type;
             _merged[length + 1] = (byte)(asns.Length / 4);
             length += 2;
@@ -200,17 +202,6 @@ public sealed partial class PathAttributesParser
 
         asns.CopyTo(_merged.AsSpan(length));
         return length + asns.Length;
-    }
-
-    private int LastSegment(int length)
-    {
-        int last = -1;
-        for (int at = 0; at < length; at += 2 + (4 * _merged[at + 1]))
-        {
-            last = at;
-        }
-
-        return last;
     }
 
     /// <summary>AGGREGATOR with a 4-octet AS number.</summary>

@@ -28,6 +28,7 @@ public sealed partial class PathAttributesParser
     private byte[] _path = [];
     private byte[] _merged = [];
     private int _pathLength;
+    private int _lastSegment;
     private bool _useMerged;
     private UpdateAction _action;
     private AttributeCode _attribute;
@@ -71,7 +72,7 @@ public sealed partial class PathAttributesParser
         }
 
         int mpNextHopLength = 0;
-        if (view.MpReach.IsPresent)
+        if (view.MpReach.IsPresent && !view.MpReach.Nlri.IsEmpty)
         {
             mpNextHopLength = ReadMpNextHop(view.MpReach.NextHop);
             if (mpNextHopLength == 0)
