@@ -191,6 +191,18 @@ internal sealed class Speaker : IDisposable
         }
     }
 
+    /// <summary>Families whose End-of-RIB came.</summary>
+    internal List<string> EndOfRibs
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. Routes.EndOfRibs];
+            }
+        }
+    }
+
     /// <summary>All messages, for a failure's text.</summary>
     internal string Messages()
     {
