@@ -79,15 +79,11 @@ internal sealed partial class DaemonQueries
 
     private static string InterfaceName(int index)
     {
-        foreach (System.Net.NetworkInformation.NetworkInterface item in System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces())
-        {
-            if (item.Supports(System.Net.NetworkInformation.NetworkInterfaceComponent.IPv4) && item.GetIPProperties().GetIPv4Properties().Index == index)
-            {
-                return item.Name;
-            }
-        }
-
-        return "if" + index.ToString(CultureInfo.InvariantCulture);
+        // One system call: a node may have forty thousand interfaces, and this is asked per next hop.
+        Span<byte> name = stackalloc byte[16];
+        return NativeNames.IfIndexToName((uint)index, ref System.Runtime.InteropServices.MemoryMarshal.GetReference(name)) == 0
+            ? "if" + index.ToString(CultureInfo.InvariantCulture)
+            : System.Text.Encoding.UTF8.GetString(name[..name.IndexOf((byte)0)]);
     }
 
     private static FibDto Fib<TPrefix>(in FibListing<TPrefix> item)
@@ -400,4 +396,12 @@ internal sealed partial class DaemonQueries
 
         return new ExplainDto(text, true, rows, steps);
     }
+}
+
+/// <summary>What Tmds.LibC lacks.</summary>
+internal static partial class NativeNames
+{
+    /// <summary>if_indextoname(3): writes at most 16 octets with the final NUL; 0 where there is no such interface.</summary>
+    [System.Runtime.InteropServices.LibraryImport("libc", EntryPoint = "if_indextoname")]
+    internal static partial nint IfIndexToName(uint index, ref byte name);
 }

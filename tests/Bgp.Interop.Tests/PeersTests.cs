@@ -94,6 +94,24 @@ public sealed class PeersTests(string daemon)
     }
 
     [Test]
+    public void A_table_dump_says_the_same_to_another_program()
+    {
+        string origin = Route("10.60.1.0/24", "internal4").GetProperty("origin").GetString()!.ToUpperInvariant();
+        _ = Route("fd60:1::/64", "internal6");
+        string file = Path.Combine(_lab.Folder, "table.mrt");
+        (int code, _, string error) = _pipit.Cli("dump", "mrt", file);
+        Assert.That(code, Is.Zero, error);
+        string[] lines = Lab.Run("bgpdump", "-m", file).Split('\n');
+        Assert.Multiple(() =>
+        {
+            Assert.That(lines, Has.Some.Contains($"|10.1.0.2|64512|10.60.1.0/24||{origin}|10.1.0.2|100|50|64512:200|"), string.Join('\n', lines));
+            Assert.That(lines, Has.Some.Contains($"|10.2.0.2|64512|10.60.1.0/24|64512|{origin}|10.2.0.2|"), string.Join('\n', lines));
+            Assert.That(lines, Has.Some.Contains($"|fd01::2|64512|fd60:1::/64||{origin}|fd01::2|100|"), string.Join('\n', lines));
+            Assert.That(lines, Has.Some.Contains("|10.1.0.1|64512|10.50.1.0/24|"), string.Join('\n', lines));
+        });
+    }
+
+    [Test]
     public void A_withdrawal_there_is_a_withdrawal_here()
     {
         _ = Route("10.60.1.0/24", "internal4");

@@ -69,6 +69,7 @@ public sealed partial class CliApp
         AddRouteVerbs();
         AddOperateVerbs();
         AddShowVerbs();
+        AddLiveVerbs();
     }
 
     /// <summary>Runs a command line and gives its exit code. Never throws for any words.</summary>

@@ -166,6 +166,9 @@ internal sealed class ControlConnection(
             case "memory":
                 One(queries.GetMemory(), Json.MemoryDto);
                 break;
+            case "mrt":
+                Stream(queries.GetMrtAsync(cancel.Token), Json.MrtDto, cancel);
+                break;
             case "wait":
                 TimeSpan timeout = TimeSpan.FromSeconds(Math.Clamp(r.Seconds ?? 30, 0, 86400));
                 bool established = Await(queries.WaitPeersEstablishedAsync(r.Peer, timeout, cancel.Token), cancel);

@@ -170,6 +170,9 @@ public sealed record MemoryDto(IReadOnlyDictionary<string, long> Bytes, IReadOnl
 /// <summary>Something that happened. <c>type</c>: peerUp, peerDown, config, kernelError, route, log…</summary>
 public sealed record EventDto(DateTimeOffset At, double AtSeconds, string Type, string? Peer, string Message, string? Level = null);
 
+/// <summary>Whole MRT records, in base64 on the wire.</summary>
+public sealed record MrtDto(byte[] Records);
+
 /// <summary>Number of routes.</summary>
 public sealed record CountDto(long Count);
 
@@ -213,6 +216,7 @@ public sealed record ReplyDto
 [JsonSerializable(typeof(MemoryDto))]
 [JsonSerializable(typeof(EventDto))]
 [JsonSerializable(typeof(CountDto))]
+[JsonSerializable(typeof(MrtDto))]
 [JsonSerializable(typeof(RequestDto))]
 [JsonSerializable(typeof(ReplyDto))]
 [JsonSerializable(typeof(JsonElement))]

@@ -77,6 +77,9 @@ public interface IDaemonQueries
     /// <summary>Memory by part.</summary>
     MemoryDto GetMemory();
 
+    /// <summary>All routes as MRT records (RFC 6396): first the peer table, then some prefixes at a time.</summary>
+    IAsyncEnumerable<MrtDto> GetMrtAsync(CancellationToken cancel);
+
     /// <summary>Completes true when the peer (null: all enabled peers) is established, false at the timeout.</summary>
     Task<bool> WaitPeersEstablishedAsync(string? peer, TimeSpan timeout, CancellationToken cancel);
 

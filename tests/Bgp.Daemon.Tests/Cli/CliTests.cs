@@ -48,6 +48,30 @@ public sealed class CliTests
     }
 
     [Test]
+    public void A_table_dump_is_written_whole_or_not_at_all()
+    {
+        string file = Path.Combine(Path.GetTempPath(), $"pipit-{Guid.NewGuid():N}.mrt");
+        try
+        {
+            Assert.That(Run("dump", "mrt", file).Out, Is.EqualTo($"{file}: 3 octets\n"));
+            Assert.That(File.ReadAllBytes(file), Is.EqualTo(new byte[] { 1, 2, 3 }));
+            Assert.That(File.Exists(file + ".part"), Is.False);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+
+        (int code, _, string error) = Run("dump", "mrt", "/nonexistent/table.mrt");
+        Assert.That(code, Is.EqualTo(ExitCode.Negative));
+        Assert.That(error, Does.Contain("cannot write /nonexistent/table.mrt"));
+    }
+
+    [Test]
+    public void Top_wants_a_terminal_and_says_what_to_use_instead() => Assert.That(Run("top"), Is.EqualTo((
+        ExitCode.Usage, "", "pipit: top needs a terminal; for scripts: 'pipit peers -w -o jsonl' or 'pipit events -f -o jsonl'\n")));
+
+    [Test]
     public void Routes_is_a_table_with_marks() => Assert.That(Run("routes").Out, Is.EqualTo(
         "    PREFIX         NEXTHOP   DEV  FROM  LP   MED  AS-PATH      ORIGIN  AGE    REJECTED BY\n"
         + "*>  10.244.0.0/26  10.0.0.2  -    rr1   100  -    65001 {1 2}  igp     1m01s  -\n"

@@ -73,6 +73,13 @@ internal sealed class FakeQueries : IDaemonQueries
 
     public MemoryDto GetMemory() => new(new Dictionary<string, long> { ["rib"] = 1024 }, new Dictionary<string, long> { ["rib"] = 2 });
 
+    public async IAsyncEnumerable<MrtDto> GetMrtAsync([EnumeratorCancellation] CancellationToken cancel)
+    {
+        await Task.Yield();
+        yield return new MrtDto([1, 2]);
+        yield return new MrtDto([3]);
+    }
+
     public async Task<bool> WaitPeersEstablishedAsync(string? peer, TimeSpan timeout, CancellationToken cancel)
     {
         await using CancellationTokenRegistration registration = cancel.Register(() => Established.TrySetCanceled(cancel));
