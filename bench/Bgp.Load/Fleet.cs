@@ -17,6 +17,7 @@ internal sealed unsafe class Fleet
     private readonly List<Speaker> _speakers = [];
     private readonly uint _dut;
     private readonly int _port;
+    private Action? _watched;
     private long _keepaliveAt;
     private bool _connecting;
     private int _inFlight;
@@ -99,7 +100,14 @@ internal sealed unsafe class Fleet
         for (int i = 0; i < count; i++)
         {
             byte* entry = _events + i * Native.EventSize;
-            Speaker speaker = _speakers[(int)*(long*)(entry + Native.EventData)];
+            int data = (int)*(long*)(entry + Native.EventData);
+            if (data < 0)
+            {
+                _watched!();
+                continue;
+            }
+
+            Speaker speaker = _speakers[data];
             if (speaker.Fd >= 0)
             {
                 speaker.OnEvent(*(uint*)entry);
@@ -118,6 +126,13 @@ internal sealed unsafe class Fleet
                 }
             }
         }
+    }
+
+    /// <summary>Also calls <paramref name="readable"/>, which must read until nothing is left, when this descriptor has something.</summary>
+    internal void Watch(int fd, Action readable)
+    {
+        _watched = readable;
+        Native.EpollAdd(Epoll, fd, -1);
     }
 
     internal void OnEstablished() => Established++;

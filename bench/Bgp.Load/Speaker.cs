@@ -74,9 +74,11 @@ internal sealed unsafe class Speaker(Fleet fleet, int index, uint address, uint 
     /// <summary>Queues encoded messages and sends what the socket takes.</summary>
     internal void Send(UpdateStream stream)
     {
-        _queue.Enqueue(((nint)stream.Memory, stream.Length));
-        Flush();
+        Send(stream.Memory, stream.Length);
     }
+
+    /// <summary>The same with a part of the stream, whole messages.</summary>
+    internal void Send(UpdateStream stream, int start, int length) => Send(stream.Memory + start, length);
 
     internal void SendKeepalive()
     {

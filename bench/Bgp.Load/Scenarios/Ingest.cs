@@ -23,11 +23,13 @@ internal sealed class Ingest : Scenario
         ulong[] expected = PrefixBits.Of(PrefixSpace.Internet, table.All);
         Speaker sender = bench.Fleet.Speakers[0];
         Speaker receiver = bench.Fleet.Speakers[1];
-        Tally tally = receiver.Tally = new Tally(PrefixSpace.Internet);
+        Crowd crowd = new([receiver], PrefixSpace.Internet);
         bench.EstablishAll();
 
         int count = table.Prefixes.Length;
-        bench.Timed("ingest", () => sender.Send(announce), () => tally.Count == count, () => (tally.Count, count), () => Verify(receiver, expected, []));
-        bench.Timed("withdraw", () => sender.Send(withdraw), () => tally.Count == 0, () => (count - tally.Count, count));
+        crowd.SetTargets(_ => count);
+        bench.Timed("ingest", () => sender.Send(announce), crowd.AllAtTarget, crowd.Progress, () => crowd.Verify(expected, static _ => []));
+        crowd.SetTargets(static _ => 0);
+        bench.Timed("withdraw", () => sender.Send(withdraw), crowd.AllAtTarget, () => crowd.Left(count));
     }
 }

@@ -29,17 +29,17 @@ internal abstract class Scenario
     internal static IReadOnlyList<Scenario> All { get; } =
     [
         new Ingest(),
+        new MultiPeer(),
+        new RrInternet(),
+        new RrCalico(500, 10, churn: true),
+        new RrCalico(1000, 10, churn: false),
+        new RrCalico(5000, 20, churn: false),
+        new Latency(),
+        new LatencyAll(),
+        new Herd(500),
+        new Herd(1000),
     ];
 
     protected static Neighbor[] Clients(int count) =>
         [.. Enumerable.Range(0, count).Select(static i => new Neighbor(Fleet.AddressOf(i), DutAsn))];
-
-    /// <summary>Says what is wrong with what a receiver holds, or null.</summary>
-    protected static string? Verify(Speaker speaker, ReadOnlySpan<ulong> expected, ReadOnlySpan<int> own)
-    {
-        int differences = speaker.Tally!.Differences(expected, own);
-        return differences == 0 && speaker.Tally.Unexpected == 0
-            ? null
-            : $"{Ip.Text(speaker.Address)} holds the wrong set: {differences} prefixes differ, {speaker.Tally.Unexpected} outside";
-    }
 }
