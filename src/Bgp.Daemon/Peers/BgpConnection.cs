@@ -111,9 +111,9 @@ internal sealed class BgpConnection : IDisposable
                 RemotePort = remote.Port;
             }
         }
-        catch (SocketException)
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
-            // Already gone; the first read says so.
+            // Already gone, or closed by the session before this ran (the neighbour dialled again at once): the reader finds that out.
             LocalAddress = default;
         }
 

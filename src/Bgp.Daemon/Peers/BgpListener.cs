@@ -96,7 +96,16 @@ internal sealed class BgpListener : IDisposable
                 continue;
             }
 
-            _accept(socket, remote);
+            try
+            {
+                _accept(socket, remote);
+            }
+            catch (Exception exception)
+            {
+                // A bug, and one that must cost this connection only: without this loop no neighbour could ever call again.
+                Log.AcceptFault(_log, remote.ToString(), exception);
+                socket.Dispose();
+            }
         }
     }
 }

@@ -54,6 +54,9 @@ internal static partial class Log
     [LoggerMessage(24, LogLevel.Critical, "{Peer}: reading its messages threw: a bug; the session is reset")]
     internal static partial void ReaderFault(ILogger log, string peer, Exception exception);
 
+    [LoggerMessage(31, LogLevel.Critical, "taking a connection from {Address} threw: a bug; the connection is dropped")]
+    internal static partial void AcceptFault(ILogger log, string address, Exception exception);
+
     [LoggerMessage(25, LogLevel.Warning, "{Peer}: {Count} {Family} prefixes, over the limit of {Limit}")]
     internal static partial void MaxPrefixes(ILogger log, string peer, int count, string family, int limit);
 
