@@ -30,6 +30,7 @@ internal sealed class Route
 internal sealed class RouteView(Identity who)
 {
     private readonly Dictionary<string, Route> _routes = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _times = new(StringComparer.Ordinal);
 
     internal List<string> Complaints { get; } = [];
 
@@ -41,6 +42,9 @@ internal sealed class RouteView(Identity who)
     internal IReadOnlyCollection<string> Prefixes => _routes.Keys;
 
     internal Route? Find(string prefix) => _routes.GetValueOrDefault(prefix);
+
+    /// <summary>How often a prefix was announced.</summary>
+    internal int Times(string prefix) => _times.GetValueOrDefault(prefix);
 
     internal void Apply(byte[] body)
     {
@@ -129,6 +133,7 @@ internal sealed class RouteView(Identity who)
 
         foreach (string prefix in Prefixes4(nlri))
         {
+            _times[prefix] = Times(prefix) + 1;
             _routes[prefix] = new Route { Attributes = found, NextHop = found.GetValueOrDefault((byte)3)?.Value ?? [] };
         }
 
@@ -138,6 +143,7 @@ internal sealed class RouteView(Identity who)
             Dictionary<byte, Attribute> rest = found.Where(static item => item.Key != 14).ToDictionary();
             foreach (string prefix in PrefixesOf(Octets.ReadU16(reach.Value), reach.Value.AsSpan(5 + nextHopLength)))
             {
+                _times[prefix] = Times(prefix) + 1;
                 _routes[prefix] = new Route { Attributes = rest, NextHop = reach.Value[4..(4 + nextHopLength)] };
             }
         }

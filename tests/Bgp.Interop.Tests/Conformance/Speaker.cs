@@ -191,6 +191,27 @@ internal sealed class Speaker : IDisposable
         }
     }
 
+    /// <summary>Waits until so many messages of a type have come.</summary>
+    internal bool WaitForCount(byte type, int count, int milliseconds) => Wait(() => _messages.Count(message => message.Type == type) >= count, milliseconds);
+
+    /// <summary>Bodies of all messages of a type, in hexadecimal.</summary>
+    internal List<string> Bodies(byte type)
+    {
+        lock (_gate)
+        {
+            return [.. _messages.Where(message => message.Type == type).Select(static message => Convert.ToHexString(message.Body))];
+        }
+    }
+
+    /// <summary>How often a prefix was announced.</summary>
+    internal int Times(string prefix)
+    {
+        lock (_gate)
+        {
+            return Routes.Times(prefix);
+        }
+    }
+
     /// <summary>Families whose End-of-RIB came.</summary>
     internal List<string> EndOfRibs
     {
