@@ -267,7 +267,7 @@ internal sealed class EstablishedSession
         PeerWriter writer = Connection.Writer;
         loop.PostLater(table =>
         {
-            GroupMember member = table.SessionUp(session, key, export, keep, writer.Kick);
+            GroupMember member = table.SessionUp(session, key, export, keep, () => table.FanOut.Wake(writer, session.Peer.Index));
             Volatile.Write(ref _members[slot], member);
             writer.SetMember(slot, member);
         });

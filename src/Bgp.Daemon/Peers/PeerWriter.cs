@@ -13,7 +13,7 @@ namespace Bgp.Daemon.Peers;
 /// buffer: a system call per UPDATE is what makes others slow (3.7 µs each). The queue of control messages is bounded by the FSM: at most one
 /// KEEPALIVE waits, and a NOTIFICATION is the last message of a connection.
 /// </remarks>
-internal sealed class PeerWriter(Socket socket, TimeProvider time, Action<PeerWriter, string> onFailed)
+internal sealed class PeerWriter(Socket socket, TimeProvider time, Action<PeerWriter, string> onFailed) : IKickable
 {
     private const int BufferSize = 64 * 1024;
 
@@ -81,8 +81,8 @@ internal sealed class PeerWriter(Socket socket, TimeProvider time, Action<PeerWr
         }
     }
 
-    /// <summary>There may be something to send.</summary>
-    internal void Kick()
+    /// <inheritdoc/>
+    public void Kick()
     {
         if (Interlocked.Increment(ref _signals) == 1)
         {

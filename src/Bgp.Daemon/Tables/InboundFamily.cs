@@ -42,6 +42,9 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
 {
     private const int MaxOutstanding = 16;
 
+    // A few routes are applied on the reader's thread, which is the shortest way; in a flood the reader parses the next batch meanwhile.
+    private const int InlinePrefixes = 64;
+
     private readonly PolicyContext _context = new(peer, peer);
     private RouteBatch<TPrefix>? _batch;
     private int _outstanding;
@@ -118,7 +121,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
 
         _batch = null;
         Interlocked.Increment(ref _outstanding);
-        loop.Post(batch);
+        loop.Post(batch, inline: batch.Count <= InlinePrefixes);
     }
 
     /// <inheritdoc/>

@@ -1,3 +1,4 @@
+using Bgp.Daemon.Peers;
 using Bgp.Daemon.Runtime;
 using Bgp.Protocol;
 using Microsoft.Extensions.Logging;
@@ -75,6 +76,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         Attributes = attributes;
         Shard = new RibShard<TPrefix>(attributes, resolver, options);
         _log = log;
+        FanOut = new FanOut(scheduler, Fault);
     }
 
     /// <summary>The table.</summary>
@@ -82,6 +84,9 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
 
     /// <summary>All attribute sets of the process.</summary>
     internal AttributeTable Attributes { get; }
+
+    /// <summary>The writers that a turn wakes.</summary>
+    internal FanOut FanOut { get; }
 
     /// <summary>Called on the loop when a peer has sent End-of-RIB, or can send none any more.</summary>
     internal Action<ushort>? OnEndOfRib { get; set; }
@@ -96,15 +101,18 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         set => _forwarding = value;
     }
 
-    /// <summary>Adds work in order and runs it at once where the loop is idle.</summary>
-    internal void Post(RibWork<TPrefix> work)
+    /// <summary>
+    /// Adds work in order. With <paramref name="inline"/> an idle loop runs it at once on this thread; without, the caller goes on with its own and the loop
+    /// works beside it.
+    /// </summary>
+    internal void Post(RibWork<TPrefix> work, bool inline = true)
     {
         lock (_gate)
         {
             _work.Enqueue(work);
         }
 
-        Signal();
+        Signal(inline);
     }
 
     /// <summary>Adds work in order.</summary>
@@ -331,6 +339,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         more |= RunSweeps();
         more |= Shard.RerankStep(SweepBudget);
         more |= Propagate();
+        FanOut.Flush();
         return more;
     }
 

@@ -52,8 +52,8 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
 
     private record struct Run(int Start, int Count, uint Attr, PathFlags Flags);
 
-    /// <summary>Whether nothing was added.</summary>
-    internal bool IsEmpty => _count == 0;
+    /// <summary>Prefixes added.</summary>
+    internal int Count => _count;
 
     /// <summary>
     /// Adds one prefix to a run of the same attribute set; attribute id 0 is a withdrawal. False when the batch is full: post it and take another.
