@@ -73,6 +73,7 @@ internal sealed partial class BgpDaemon : IDisposable
             Attributes = attributes,
             V4 = v4,
             V6 = v6,
+            Bfd = new Bfd.BfdService(log, DaemonContext.InterfaceIndex),
             RestartingUntil = _startedAt + RestartTime(model),
         };
         _peers = new PeerManager(_context) { OnStateChanged = StateChanged };
@@ -196,9 +197,13 @@ internal sealed partial class BgpDaemon : IDisposable
 
             // The Ceases are on their way; let the neighbours close first, briefly.
             await Task.Delay(TimeSpan.FromMilliseconds(200), _time).ConfigureAwait(false);
+            _context.Bfd?.Dispose();
         }
         else
         {
+            // Before the sessions close, so that no neighbour takes the end of our BFD packets for a lost path.
+            _context.Bfd?.Dispose();
+
             // Detach the kernel first: the tables empty while sessions close, and forwarding must not.
             _kernel?.Dispose();
             _peers.Stop(default, "daemon stopped");
@@ -220,6 +225,7 @@ internal sealed partial class BgpDaemon : IDisposable
         _control?.Dispose();
         _http?.Dispose();
         _peers.Dispose();
+        _context.Bfd?.Dispose();
         _kernel?.Dispose();
         _systemd.Dispose();
     }
@@ -297,7 +303,7 @@ internal sealed partial class BgpDaemon : IDisposable
             FibPolicy<TPrefix> policy = new(fib);
             foreach (PoolDefinition pool in _mapping.Pools)
             {
-                policy.SetInterface(pool.Device, _context.InterfaceIndex(pool.Device));
+                policy.SetInterface(pool.Device, DaemonContext.InterfaceIndex(pool.Device));
             }
 
             forwarding.Policy = policy;

@@ -21,6 +21,9 @@ internal sealed class DaemonContext
 
     internal required RibLoop<Ipv6Prefix> V6 { get; init; }
 
+    /// <summary>BFD, or null where there is none (a simulation).</summary>
+    internal Bfd.BfdService? Bfd { get; init; }
+
     /// <summary>Until when OPENs say that we restarted (R bit, RFC 4724 section 3).</summary>
     internal DateTimeOffset RestartingUntil { get; set; }
 
@@ -59,7 +62,7 @@ internal sealed class DaemonContext
     }
 
     /// <summary>Index of an interface; 0 where there is none of that name.</summary>
-    internal int InterfaceIndex(string name)
+    internal static int InterfaceIndex(string name)
     {
         try
         {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using Bgp.Daemon.Bfd;
 using Bgp.Daemon.Control;
 using Bgp.Daemon.Peers;
 using Bgp.Daemon.Runtime;
@@ -71,6 +72,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             Group = Empty(peer.Settings.Group),
             Description = Empty(peer.Settings.Description),
             BirdName = Empty(peer.Settings.BirdName),
+            Bfd = Bfd(peer),
         })];
     }
 
@@ -99,6 +101,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             Group = Empty(settings.Group),
             Description = Empty(settings.Description),
             BirdName = Empty(settings.BirdName),
+            Bfd = Bfd(peer),
             LocalAsn = settings.LocalAsn,
             LocalAddress = session is null ? settings.SourceAddress.IsNone ? null : settings.SourceAddress.ToString() : session.Peer.LocalAddress.ToString(),
             RouterId = negotiated is null ? null : IpAddr.V4(negotiated.PeerRouterId).ToString(),
@@ -106,7 +109,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             Passive = settings.Passive,
             RouteReflectorClient = settings.IsClient,
             HoldSeconds = negotiated?.HoldTime ?? settings.HoldTime,
-            KeepaliveSeconds = (negotiated?.HoldTime ?? settings.HoldTime) / 3,
+            KeepaliveSeconds = SessionFsm.KeepaliveOf(negotiated?.HoldTime ?? settings.HoldTime, settings.Times),
             Md5 = settings.Md5.Length > 0,
             Since = peer.StateSince,
             SinceSeconds = Seconds(peer.StateSince),
@@ -319,6 +322,57 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
         SessionState.Active => "active",
         _ => "idle",
     };
+
+    private static BfdDto? Bfd(PeerSession peer)
+    {
+        if (peer.Settings.Bfd is not { } settings)
+        {
+            return null;
+        }
+
+        if (peer.Bfd is not { } session)
+        {
+            // Held down with the peer.
+            return new BfdDto { State = "adminDown", RemoteState = "down", Multihop = settings.Multihop, Multiplier = settings.Parameters.Multiplier };
+        }
+
+        BfdStatus status = session.Status;
+        return new BfdDto
+        {
+            State = Name(status.State),
+            RemoteState = Name(status.RemoteState),
+            StateSeconds = Math.Round((BfdService.Now - status.Since) / 1e6, 3),
+            Diagnostic = Reason(status.Diagnostic),
+            RemoteDiagnostic = Reason(status.RemoteDiagnostic),
+            Multihop = settings.Multihop,
+            TransmitIntervalMs = status.TransmitInterval / 1e3,
+            DetectionTimeMs = status.DetectionTime / 1e3,
+            Multiplier = settings.Parameters.Multiplier,
+            LocalDiscriminator = status.LocalDiscriminator,
+            RemoteDiscriminator = status.RemoteDiscriminator,
+            PacketsSent = session.Sent,
+            PacketsReceived = session.Received,
+            SendErrors = session.SendErrors,
+            Losses = status.Losses,
+            Problem = status.Problem,
+        };
+
+        static string Name(BfdState state) => state switch { BfdState.AdminDown => "adminDown", BfdState.Down => "down", BfdState.Init => "init", _ => "up" };
+
+        static string? Reason(BfdDiagnostic diagnostic) => diagnostic switch
+        {
+            BfdDiagnostic.None => null,
+            BfdDiagnostic.DetectionTimeExpired => "detectionTimeExpired",
+            BfdDiagnostic.EchoFailed => "echoFailed",
+            BfdDiagnostic.NeighborSignaledDown => "neighborSignaledDown",
+            BfdDiagnostic.ForwardingPlaneReset => "forwardingPlaneReset",
+            BfdDiagnostic.PathDown => "pathDown",
+            BfdDiagnostic.ConcatenatedPathDown => "concatenatedPathDown",
+            BfdDiagnostic.AdministrativelyDown => "administrativelyDown",
+            BfdDiagnostic.ReverseConcatenatedPathDown => "reverseConcatenatedPathDown",
+            _ => string.Create(CultureInfo.InvariantCulture, $"{(byte)diagnostic}"),
+        };
+    }
 
     private static string? Empty(string text) => text.Length == 0 ? null : text;
 

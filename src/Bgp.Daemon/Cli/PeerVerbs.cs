@@ -182,6 +182,15 @@ public sealed partial class CliApp
         Field("Group", p.Group);
         Field("Mode", string.Join(", ", new[] { p.Passive ? "passive" : "active", p.RouteReflectorClient ? "route reflector client" : "", p.Md5 ? "TCP MD5" : "" }.Where(t => t.Length > 0)));
         Field("Timers", string.Create(CultureInfo.InvariantCulture, $"hold {p.HoldSeconds} s, keepalive {p.KeepaliveSeconds} s"));
+        if (p.Bfd is { } bfd)
+        {
+            Field("BFD", string.Create(CultureInfo.InvariantCulture,
+                $"{StateText(bfd.State)} for {CliOutput.Age(bfd.StateSeconds)}, neighbour {StateText(bfd.RemoteState)}, {(bfd.Multihop ? "multihop" : "single hop")}{(bfd.Problem is null ? "" : ": " + bfd.Problem)}"));
+            Field("BFD timers", string.Create(CultureInfo.InvariantCulture, $"every {bfd.TransmitIntervalMs} ms x {bfd.Multiplier}, detection {bfd.DetectionTimeMs} ms"));
+            Field("BFD packets", string.Create(CultureInfo.InvariantCulture, $"sent {bfd.PacketsSent}, received {bfd.PacketsReceived}, not sent {bfd.SendErrors}, losses {bfd.Losses}"));
+            Field("BFD diagnostic", bfd.Diagnostic is null && bfd.RemoteDiagnostic is null ? null : $"{bfd.Diagnostic ?? "-"}, neighbour {bfd.RemoteDiagnostic ?? "-"}");
+        }
+
         Field("Import", p.Import.Count > 0 ? string.Join(", ", p.Import) : "nothing");
         Field("Export", p.Export.Count > 0 ? string.Join(", ", p.Export) : "nothing");
         Field("Sent caps", string.Join(", ", p.CapabilitiesSent));

@@ -90,6 +90,7 @@ internal sealed class ConfigMapping
             Ttl = peer.TtlSecurity > 0 ? 255 : peer.Multihop,
             MinTtl = peer.TtlSecurity > 0 ? 256 - peer.TtlSecurity : 0,
             Md5 = peer.Md5?.Value ?? "",
+            Bfd = Bfd(peer),
             HoldTime = (int)peer.Hold.TotalSeconds,
             Times = new SessionTimes
             {
@@ -123,6 +124,22 @@ internal sealed class ConfigMapping
             })),
             Policies = Policies(peer),
         };
+    }
+
+    /// <summary>
+    /// One hop where BGP is configured so too: our packets may not travel farther, or the neighbour must not be farther away (ttlSecurity), or it is
+    /// link-local. Else the session is multihop, as in BIRD; GTSM's limit then holds for its packets too.
+    /// </summary>
+    private static BfdSettings? Bfd(PeerConfig peer)
+    {
+        if (peer.Bfd is not { } bfd)
+        {
+            return null;
+        }
+
+        bool multihop = !peer.Address.IsLinkLocal && (peer.TtlSecurity > 1 || (peer.TtlSecurity == 0 && peer.Multihop > 1));
+        uint interval = (uint)Math.Clamp(bfd.Interval.TotalMicroseconds, 10_000, uint.MaxValue);
+        return new BfdSettings(new BfdParameters(interval, interval, (byte)Math.Clamp(bfd.Multiplier, 1, 255)), multihop, !multihop ? 255 : peer.TtlSecurity > 0 ? 256 - peer.TtlSecurity : 1);
     }
 
     private static int Seconds(TimeSpan time) => Math.Max(1, (int)time.TotalSeconds);

@@ -23,6 +23,38 @@ public record PeerDto
     public string? Group { get; init; }
     public string? Description { get; init; }
     public string? BirdName { get; init; }
+
+    /// <summary>Null where the peer is configured without.</summary>
+    public BfdDto? Bfd { get; init; }
+}
+
+/// <summary>BFD of a peer. <c>state</c>: down, init, up, adminDown; of the neighbour as last heard. Intervals are 0 where nothing is sent or expected.</summary>
+public sealed record BfdDto
+{
+    public required string State { get; init; }
+    public required string RemoteState { get; init; }
+
+    /// <summary>Seconds in the present state.</summary>
+    public double StateSeconds { get; init; }
+
+    /// <summary>Why it went down the last time, by our account; null where it did not.</summary>
+    public string? Diagnostic { get; init; }
+    public string? RemoteDiagnostic { get; init; }
+    public bool Multihop { get; init; }
+    public double TransmitIntervalMs { get; init; }
+    public double DetectionTimeMs { get; init; }
+    public int Multiplier { get; init; }
+    public uint LocalDiscriminator { get; init; }
+    public uint RemoteDiscriminator { get; init; }
+    public long PacketsSent { get; init; }
+    public long PacketsReceived { get; init; }
+    public long SendErrors { get; init; }
+
+    /// <summary>How often it went from up to down.</summary>
+    public long Losses { get; init; }
+
+    /// <summary>Why it cannot work, or null.</summary>
+    public string? Problem { get; init; }
 }
 
 /// <summary>A past end of a session.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Bgp.Daemon.Control;
+using Bgp.Protocol;
 
 namespace Bgp.Daemon.Metrics;
 
@@ -55,6 +56,11 @@ internal sealed class MetricsPages(BgpDaemon daemon)
             }
         }
 
+        if (peers.Any(static peer => peer.Bfd is not null))
+        {
+            Bfd(text, peers);
+        }
+
         if (daemon.Kernel is { } kernel)
         {
             Kernel.KernelSyncStatistics statistics = kernel.Statistics;
@@ -67,6 +73,35 @@ internal sealed class MetricsPages(BgpDaemon daemon)
 
         Single(text, "pipit_log_lines_dropped_total", "counter", "Log lines lost to a slow reader.", daemon.LogProvider?.Dropped ?? 0);
         return text.ToString();
+    }
+
+    private void Bfd(StringBuilder text, IReadOnlyList<PeerDto> peers)
+    {
+        Each("pipit_bfd_session_up", "gauge", "Whether the peer's BFD session is up.", static bfd => bfd.State == "up" ? 1 : 0);
+        Each("pipit_bfd_losses_total", "counter", "How often the peer's BFD session went from up to down.", static bfd => bfd.Losses);
+        Each("pipit_bfd_packets_sent_total", "counter", "BFD packets sent to the peer.", static bfd => bfd.PacketsSent);
+        Each("pipit_bfd_packets_received_total", "counter", "BFD packets taken from the peer.", static bfd => bfd.PacketsReceived);
+        Each("pipit_bfd_send_errors_total", "counter", "BFD packets to the peer that the kernel refused.", static bfd => bfd.SendErrors);
+        Family(text, "pipit_bfd_packets_ignored_total", "counter", "BFD packets that belong to no session or failed a check.");
+        foreach (BfdVerdict verdict in Enum.GetValues<BfdVerdict>())
+        {
+            if (verdict != BfdVerdict.Accepted)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"pipit_bfd_packets_ignored_total{{reason=\"{verdict.ToString().ToLowerInvariant()}\"}} {daemon.Context.Bfd!.Ignored(verdict)}\n");
+            }
+        }
+
+        void Each(string name, string type, string help, Func<BfdDto, long> value)
+        {
+            Family(text, name, type, help);
+            foreach (PeerDto peer in peers)
+            {
+                if (peer.Bfd is { } bfd)
+                {
+                    text.Append(CultureInfo.InvariantCulture, $"{name}{{peer=\"{Escape(peer.Name)}\"}} {value(bfd)}\n");
+                }
+            }
+        }
     }
 
     private static void Family(StringBuilder text, string name, string type, string help) =>

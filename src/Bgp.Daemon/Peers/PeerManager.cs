@@ -89,11 +89,11 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
                         continue;
                     }
 
-                    bool cosmetic = known.Settings with { Description = settings.Description, BirdName = settings.BirdName, Group = settings.Group } == settings;
+                    bool cosmetic = known.Settings with { Description = settings.Description, BirdName = settings.BirdName, Group = settings.Group, Bfd = settings.Bfd } == settings;
                     if (cosmetic)
                     {
+                        changes.Add(known.Settings.Bfd == settings.Bfd ? new ChangedPeer(settings.Name, "none", "names only") : new ChangedPeer(settings.Name, "timers", "bfd"));
                         known.Update(settings);
-                        changes.Add(new ChangedPeer(settings.Name, "none", "names only"));
                         continue;
                     }
 

@@ -225,7 +225,7 @@ internal sealed partial class PeerSession
         string? failure = null;
         try
         {
-            int scope = settings.Interface.Length > 0 ? _context.InterfaceIndex(settings.Interface) : 0;
+            int scope = settings.Interface.Length > 0 ? DaemonContext.InterfaceIndex(settings.Interface) : 0;
             socket = new Socket(settings.Address.IsV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
             Prepare(socket);
             if (settings.Md5.Length > 0)

@@ -364,6 +364,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
             _timers.Start((int)PeerTimer.IdleHold, Jitter(_fsm.IdleHold));
         }
 
+        FollowBfd();
         if (_downReason.Length > 0 && _fsm.State <= SessionState.Active)
         {
             Ended(_downReason);

@@ -21,6 +21,12 @@ internal sealed record FamilySettings
     internal bool MaxPrefixesTearsDown { get; init; }
 }
 
+/// <summary>BFD on a peer, resolved.</summary>
+/// <param name="Parameters">Intervals in microseconds, and the multiplier.</param>
+/// <param name="Multihop">RFC 5883 rather than RFC 5881.</param>
+/// <param name="MinTtl">Least time to live of packets taken.</param>
+internal sealed record BfdSettings(BfdParameters Parameters, bool Multihop, int MinTtl);
+
 /// <summary>Everything that a session needs to know, resolved from the configuration. Compared by value: an unchanged peer is not touched by a reload.</summary>
 internal sealed record PeerSettings
 {
@@ -52,6 +58,9 @@ internal sealed record PeerSettings
 
     /// <summary>TCP MD5 key, or empty.</summary>
     internal string Md5 { get; init; } = "";
+
+    /// <summary>BFD, or null.</summary>
+    internal BfdSettings? Bfd { get; init; }
 
     internal int HoldTime { get; init; } = 90;
 

@@ -75,6 +75,15 @@ internal static partial class Log
     [LoggerMessage(30, LogLevel.Trace, "{Peer}: {Side} connection: {Action} {Detail}")]
     internal static partial void PeerAction(ILogger log, string peer, ConnectionSide side, SessionActionKind action, string detail);
 
+    [LoggerMessage(31, LogLevel.Information, "{Peer}: BFD {From} -> {To} ({Diagnostic})")]
+    internal static partial void BfdState(ILogger log, string peer, BfdState from, BfdState to, BfdDiagnostic diagnostic);
+
+    [LoggerMessage(32, LogLevel.Information, "BFD runs with {Priority}")]
+    internal static partial void BfdStarted(ILogger log, string priority);
+
+    [LoggerMessage(33, LogLevel.Error, "BFD {Problem}; retrying")]
+    internal static partial void BfdUnavailable(ILogger log, string problem);
+
     [LoggerMessage(40, LogLevel.Information, "kernel: first dump complete, {Routes} routes, {Own} of them ours from before")]
     internal static partial void KernelReady(ILogger log, int routes, int own);
 

@@ -217,7 +217,11 @@ public sealed class SessionFsm(SessionTimes times, bool passive, bool incoming)
     public int HoldTime => _holdTime;
 
     /// <summary>Seconds between our KEEPALIVEs; 0 for none.</summary>
-    public int KeepaliveTime => _holdTime == 0 ? 0 : times.Keepalive == 0 ? Math.Max(1, _holdTime / 3) : Math.Min(times.Keepalive, Math.Max(1, _holdTime / 3));
+    public int KeepaliveTime => KeepaliveOf(_holdTime, times);
+
+    /// <summary>Seconds between KEEPALIVEs with a hold time: as configured, at most a third of it; 0 for none.</summary>
+    public static int KeepaliveOf(int holdTime, SessionTimes times) =>
+        holdTime == 0 ? 0 : times.Keepalive == 0 ? Math.Max(1, holdTime / 3) : Math.Min(times.Keepalive, Math.Max(1, holdTime / 3));
 
     /// <summary>RFC 9687 section 3: at least 8 minutes, and more than the hold time.</summary>
     public int SendHoldTime => _holdTime == 0 ? 0 : Math.Max(8 * 60, 2 * _holdTime);
