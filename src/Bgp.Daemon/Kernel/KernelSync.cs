@@ -253,8 +253,9 @@ public sealed partial class KernelSync : IDisposable
     // Lock held. A few requests are made here and now; many are left to the installer's thread.
     private void Install()
     {
-        if (!_options.Install || _installer is null)
+        if (!_options.Install || _installer is null || _stop)
         {
+            // After Dispose the tables still empty themselves into this.
             return;
         }
 
