@@ -56,6 +56,7 @@ internal sealed class DaemonContext
             RouteRefresh = true,
             EnhancedRefresh = true,
             ExtendedMessages = true,
+            ExtendedNextHop = peer.Address.IsV6 && families.Contains(AfiSafi.Ipv4Unicast),
             GracefulRestart = restart,
             AddPath = [.. peer.Families.Where(static family => family.AddPath != AddPathMode.None).Select(static family => new AddPathFamily(family.Family, family.AddPath))],
         });

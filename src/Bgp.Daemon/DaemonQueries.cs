@@ -449,6 +449,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
         Add(words, session.RouteRefresh, "route-refresh");
         Add(words, session.EnhancedRefresh, "enhanced-refresh");
         Add(words, session.ExtendedMessages, "extended-messages");
+        Add(words, session.ExtendedNextHop, "extended-next-hop");
         Add(words, session.PeerGracefulRestart is not null, "graceful-restart");
         return words;
     }

@@ -248,6 +248,8 @@ internal sealed class EstablishedSession
             MaxPrefixesTearsDown = options?.MaxPrefixesTearsDown ?? false,
         };
         IpAddr node = family == AfiSafi.Ipv4Unicast ? settings.NodeIpv4 : settings.NodeIpv6;
+        IpAddr local = Connection.LocalAddress;
+        IpAddr self = UpdateGroupKey.ResolveSelf(family, local, node, settings.NodeIpv6, Negotiated.ExtendedNextHop);
         UpdateGroupKey key = new()
         {
             Family = family,
@@ -260,7 +262,8 @@ internal sealed class EstablishedSession
             ExtendedNextHop = Negotiated.ExtendedNextHop,
             AddPathLimit = Negotiated.AddPathSend(family) ? Math.Max(1, options?.AddPathLimit ?? 1) : 0,
             NextHopMode = settings.NextHop,
-            Self = UpdateGroupKey.ResolveSelf(family, Connection.LocalAddress, node, Negotiated.ExtendedNextHop),
+            Self = self,
+            SelfLinkLocal = local.IsLinkLocal && self.IsV6 && !self.IsLinkLocal ? local : default,
             MetricAsLocalPref = settings.MetricAsLocalPref,
         };
         bool keep = keepStale(family);
@@ -271,6 +274,9 @@ internal sealed class EstablishedSession
             Volatile.Write(ref _members[slot], member);
             writer.SetMember(slot, member);
         });
-        return new InboundFamily<TPrefix>(loop, Peer, Id, Negotiated.AddPathReceive(family), import.AcceptsAll ? null : import);
+        return new InboundFamily<TPrefix>(loop, Peer, Id, Negotiated.AddPathReceive(family), import.AcceptsAll ? null : import)
+        {
+            Interface = settings.Address.IsLinkLocal ? DaemonContext.InterfaceIndex(settings.Interface) : 0,
+        };
     }
 }

@@ -49,6 +49,15 @@ internal static class AttributeEditing
         return table.Intern(builder.Failed ? attributes.Canonical : builder.Build());
     }
 
+    /// <summary>The set with another next hop and nothing beside it, interned: the caller owns one reference.</summary>
+    internal static uint WithNextHop(AttributeTable table, PathAttributes attributes, IpAddr nextHop)
+    {
+        Span<byte> buffer = stackalloc byte[attributes.Canonical.Length + PathAttributesBuilder.Headroom];
+        PathAttributesBuilder builder = new(attributes.Canonical, buffer);
+        builder.SetNextHop(nextHop);
+        return table.Intern(builder.Failed ? attributes.Canonical : builder.Build());
+    }
+
     /// <summary>The set of a route of this host, interned: the caller owns one reference.</summary>
     internal static uint Local(AttributeTable table, in LocalRouteInfo info, IReadOnlyList<uint> communities, IReadOnlyList<LargeCommunity> largeCommunities)
     {

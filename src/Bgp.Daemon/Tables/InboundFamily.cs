@@ -45,6 +45,9 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     // A few routes are applied on the reader's thread, which is the shortest way; in a flood the reader parses the next batch meanwhile.
     private const int InlinePrefixes = 64;
 
+    // RFC 8326 section 4.2: the neighbour is about to go; whatever else there is, is better.
+    private static readonly PolicyEdit s_drained = new() { LocalPref = 0 };
+
     private readonly PolicyContext _context = new(peer, peer);
     private RouteBatch<TPrefix>? _batch;
     private int _outstanding;
@@ -58,14 +61,25 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     /// <inheritdoc/>
     internal override AfiSafi Family => TPrefix.Family;
 
+    /// <summary>Index of the interface of a link-local neighbour, whose link-local next hops are on that; 0 else.</summary>
+    internal int Interface { get; init; }
+
     /// <inheritdoc/>
     internal override bool MustWait => Volatile.Read(ref _outstanding) >= MaxOutstanding;
 
     /// <inheritdoc/>
     internal override void Reach(ReadOnlySpan<byte> nlri, uint attr, PathAttributes attributes)
     {
+        uint scoped = 0;
+        if (Interface != 0 && (attributes.LinkLocalNextHop is { IsNone: false } local || (local = attributes.NextHop).IsLinkLocal))
+        {
+            attr = scoped = AttributeEditing.WithNextHop(loop.Attributes, attributes, local.WithScope(Interface));
+            attributes = loop.Attributes.Get(scoped);
+        }
+
         try
         {
+            bool drained = IsDrained(attributes);
             while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
             {
                 if (!NlriScope.IsRoutable(prefix))
@@ -86,6 +100,14 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
                     {
                         stored = Edited(attr, attributes, result.Edit);
                     }
+                    else if (drained)
+                    {
+                        stored = Edited(attr, attributes, s_drained);
+                    }
+                }
+                else if (drained)
+                {
+                    stored = Edited(attr, attributes, s_drained);
                 }
 
                 Add(prefix, pathId, stored, flags);
@@ -97,6 +119,11 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
             {
                 loop.Attributes.Release(_edited);
                 (_edited, _editedFrom, _edit) = (0, 0, null);
+            }
+
+            if (scoped != 0)
+            {
+                loop.Attributes.Release(scoped);
             }
         }
     }
@@ -206,9 +233,21 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
         }
 
         _edited = AttributeEditing.Apply(loop.Attributes, attributes, edit, peer.LocalAsn);
+        if (!ReferenceEquals(edit, s_drained) && loop.Attributes.Get(_edited) is var made && IsDrained(made))
+        {
+            // After the filters, so that none of them prefers the route by accident; one that means to removes the community.
+            uint drained = AttributeEditing.Apply(loop.Attributes, made, s_drained, peer.LocalAsn);
+            loop.Attributes.Release(_edited);
+            _edited = drained;
+        }
+
         (_editedFrom, _edit) = (attr, edit);
         return _edited;
     }
+
+    /// <summary>GRACEFUL_SHUTDOWN from an external neighbour; an internal one has set LOCAL_PREF itself.</summary>
+    private bool IsDrained(PathAttributes attributes) =>
+        peer.Kind == PeerKind.Ebgp && attributes.Has(AttributeCode.Communities) && attributes.HasCommunity(Community.GracefulShutdown);
 }
 
 /// <summary>Which destinations a router has business with.</summary>

@@ -65,7 +65,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     {
         _addresses = [.. addresses];
         List<IpAddr> own = [.. _addresses.Select(static item => item.Address)];
-        v4.Post(loop => Changed(loop, nexthopsV4, changed => nexthopsV4.SetOwnAddresses(own.Where(static a => a.IsV4), changed)));
+        v4.Post(loop => Changed(loop, nexthopsV4, changed => nexthopsV4.SetOwnAddresses(own, changed)));
         v6.Post(loop => Changed(loop, nexthopsV6, changed => nexthopsV6.SetOwnAddresses(own.Where(static a => a.IsV6), changed)));
         HashSet<InterfaceAddress> wanted = [.. _addresses.Where(item => KernelLearning.IsLearnable(item, _learning))];
         foreach (InterfaceAddress gone in _direct.Where(item => !wanted.Contains(item)).ToArray())
@@ -103,7 +103,22 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     public void BatchComplete()
     {
         Flush(v4, nexthopsV4, _v4);
+        List<(KernelRoute<Ipv6Prefix> Route, bool Added, bool Learn, string Interface)> routes = _v6.Items;
         Flush(v6, nexthopsV6, _v6);
+        if (routes.Count > 0)
+        {
+            // IPv4 routes may have IPv6 next hops (RFC 8950).
+            v4.Post(loop => Changed(loop, nexthopsV4, changed => Apply(nexthopsV4, routes, changed)));
+        }
+    }
+
+    private static void Apply<TPrefix>(NexthopTable nexthops, List<(KernelRoute<TPrefix> Route, bool Added, bool Learn, string Interface)> routes, List<IpAddr> changed)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        foreach ((KernelRoute<TPrefix> route, bool added, _, _) in routes)
+        {
+            nexthops.ApplyRoute(route, added, changed);
+        }
     }
 
     /// <inheritdoc/>
@@ -155,13 +170,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
         pending.Items = [];
         loop.Post(table =>
         {
-            Changed(table, nexthops, changed =>
-            {
-                foreach ((KernelRoute<TPrefix> route, bool added, _, _) in items)
-                {
-                    nexthops.ApplyRoute(route, added, changed);
-                }
-            });
+            Changed(table, nexthops, changed => Apply(nexthops, items, changed));
             foreach ((KernelRoute<TPrefix> route, bool added, bool learn, string name) in items)
             {
                 if (learn)

@@ -51,6 +51,15 @@ public readonly struct IpAddr : IEquatable<IpAddr>, IComparable<IpAddr>
     /// <summary>fe80::/10 (RFC 4291 section 2.5.6). IPv4 link-local addresses are ordinary here.</summary>
     public bool IsLinkLocal => Version == 6 && (Hi >> 54) == (0xFE80UL << 48 >> 54);
 
+    /// <summary>
+    /// Index of the interface that a link-local address is meant on; 0 where it does not say. It stands in bits 32 to 63 of the address, which are zero on
+    /// every wire (RFC 4291 section 2.5.6), so that a link-local next hop is one value like any other. Such an address never leaves this host.
+    /// </summary>
+    public int Scope => IsLinkLocal ? (int)(uint)Hi : 0;
+
+    /// <summary>The link-local address on an interface; any other address as it is.</summary>
+    public IpAddr WithScope(int index) => IsLinkLocal ? new IpAddr((Hi & ~0xFFFFFFFFUL) | (uint)index, Lo, 6) : this;
+
     /// <summary>224.0.0.0/4 or ff00::/8.</summary>
     public bool IsMulticast => Version == 4 ? (Lo >> 28) == 0xE : Version == 6 && (Hi >> 56) == 0xFF;
 
@@ -156,6 +165,7 @@ public readonly struct IpAddr : IEquatable<IpAddr>, IComparable<IpAddr>
     public override string ToString() => Version switch
     {
         4 => string.Create(CultureInfo.InvariantCulture, $"{(byte)(Lo >> 24)}.{(byte)(Lo >> 16)}.{(byte)(Lo >> 8)}.{(byte)Lo}"),
+        6 when Scope != 0 => string.Create(CultureInfo.InvariantCulture, $"{WithScope(0).ToIPAddress()}%{Scope}"),
         6 => ToIPAddress().ToString(),
         _ => "-",
     };

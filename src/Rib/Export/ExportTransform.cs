@@ -264,10 +264,10 @@ internal sealed class ExportTransform<TPrefix>
             return edit.NextHop;
         }
 
-        // RFC 4271 section 5.1.3. A kernel route's gateway is never a BGP next hop: it need not be reachable from the neighbour.
+        // RFC 4271 section 5.1.3. A next hop that means something on one link only cannot be passed on, so auto puts ours there. A kernel route's gateway is never a BGP next hop: it need not be reachable from the neighbour.
         bool self = source.Kind == PeerKind.Local
             || _key.NextHopMode == NextHopMode.Self
-            || (_key.NextHopMode == NextHopMode.Auto && !_key.IsIbgp);
+            || (_key.NextHopMode == NextHopMode.Auto && (!_key.IsIbgp || attributes.NextHop.IsLinkLocal));
         if (self)
         {
             linkLocal = _key.SelfLinkLocal;

@@ -69,11 +69,23 @@ public sealed record UpdateGroupKey
 
     /// <summary>
     /// The address that "next hop self" means: the session's own local address where that is of the family and global, else the node's
-    /// configured address of the family, else, for IPv4 routes with <paramref name="extendedNextHop"/>, the session's IPv6 address, else none.
+    /// configured address of the family, else, for IPv4 routes with <paramref name="extendedNextHop"/>, the session's IPv6 address, else none. On a session between
+    /// link-local addresses: the node's IPv6 address or, where it has none, the link-local one, which <see cref="SelfLinkLocal"/> then accompanies; IPv4 routes too have that one
+    /// where the neighbour takes it, because an IPv4 address of the node need not be known on the link.
     /// </summary>
-    public static IpAddr ResolveSelf(AfiSafi family, IpAddr sessionLocal, IpAddr nodeAddress, bool extendedNextHop)
+    /// <param name="family">The routes' family.</param>
+    /// <param name="sessionLocal">Our address on the connection.</param>
+    /// <param name="nodeAddress">The node's address of the family, or none.</param>
+    /// <param name="nodeIpv6">The node's IPv6 address, or none.</param>
+    /// <param name="extendedNextHop">Whether IPv4 routes may have IPv6 next hops.</param>
+    public static IpAddr ResolveSelf(AfiSafi family, IpAddr sessionLocal, IpAddr nodeAddress, IpAddr nodeIpv6, bool extendedNextHop)
     {
         bool v6 = family.Afi() == 2;
+        if (sessionLocal.IsLinkLocal && (v6 || extendedNextHop))
+        {
+            return nodeIpv6.IsV6 ? nodeIpv6 : sessionLocal;
+        }
+
         if (!sessionLocal.IsNone && sessionLocal.IsV6 == v6 && !sessionLocal.IsLinkLocal)
         {
             return sessionLocal;
@@ -84,6 +96,6 @@ public sealed record UpdateGroupKey
             return nodeAddress;
         }
 
-        return !v6 && extendedNextHop && sessionLocal.IsV6 && !sessionLocal.IsLinkLocal ? sessionLocal : default;
+        return !v6 && extendedNextHop && sessionLocal.IsV6 ? sessionLocal : default;
     }
 }

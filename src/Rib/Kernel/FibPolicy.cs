@@ -226,7 +226,8 @@ public sealed class FibPolicy<TPrefix>
             return false;
         }
 
-        bool tunnelled = pool is not null && UsesTunnel(pool)
+        // An IPv6 next hop of an IPv4 route (RFC 8950) cannot be the other end of an IPIP tunnel.
+        bool tunnelled = pool is not null && UsesTunnel(pool) && nextHop.IsV4
             && (pool.When == TunnelWhen.Always || (_options.NodeSubnet is Cidr subnet && !subnet.Contains(nextHop)));
         if (!tunnelled)
         {

@@ -10,6 +10,8 @@ namespace Rib;
 /// one known longest. A gateway of a kernel route is taken as reachable on that route's interface, because the kernel has checked it (hosts
 /// on a cloud network have /32 addresses and an on-link gateway). Only a gateway without an interface is looked up again, at most
 /// <see cref="MaxDepth"/> times.
+/// <para>A link-local next hop is resolved on the interface that it names (<see cref="IpAddr.Scope"/>) and by no other route than that interface's. Next hops of either
+/// family can be resolved in one table, because IPv4 routes may have IPv6 ones (RFC 8950).</para>
 /// <para>An answer is a function of the longest matches of the addresses that were looked up, and of the own addresses. So each looked-up address is watched in
 /// a trie of host prefixes: a changed route touches exactly the answers that watch an address inside its prefix, and only those that really differ
 /// are reported. Cost of a change: the watched addresses inside the prefix, not all of them.</para>
@@ -193,7 +195,9 @@ public sealed class NexthopTable : INextHopResolver
 
         _hops.Clear();
         uint metric = 0;
-        bool found = address.IsV4 ? Lookup(_v4, tracked, address, 0, ref metric) : Lookup(_v6, tracked, address, 0, ref metric);
+        bool found = address.IsV4 ? Lookup(_v4, tracked, address, 0, ref metric)
+            : address.IsLinkLocal ? LookupLinkLocal(tracked, address)
+            : Lookup(_v6, tracked, address, 0, ref metric);
         if (found && !_own.Contains(address))
         {
             tracked.State = new NextHopState(true, metric);
@@ -243,6 +247,33 @@ public sealed class NexthopTable : INextHopResolver
 
         metric = direct ? 0 : EffectiveMetric(route);
         return usable;
+    }
+
+    private bool LookupLinkLocal(Tracked tracked, IpAddr address)
+    {
+        int device = address.Scope;
+        IpAddr plain = address.WithScope(0);
+        Ipv6Prefix host = Ipv6Prefix.Create(plain, 128);
+        tracked.Watched.Add(plain);
+        _v6.Watch(host, tracked);
+        if (device == 0 || !_v6.Routes.TryMatch(host, out _, out List<KernelRoute<Ipv6Prefix>>? routes))
+        {
+            return false;
+        }
+
+        foreach (KernelRoute<Ipv6Prefix> route in routes)
+        {
+            foreach (FibNextHop hop in route.NextHops.Hops)
+            {
+                if (hop.Interface == device && hop.Gateway.IsNone && route.Type == KernelRouteType.Unicast)
+                {
+                    AddHop(hop with { Gateway = plain });
+                    return true;
+                }
+            }
+        }
+
+        return false;
     }
 
     private void AddHop(in FibNextHop hop)
