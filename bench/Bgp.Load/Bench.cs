@@ -141,7 +141,15 @@ internal sealed class Bench : IDisposable
         }
     }
 
-    /// <summary>Names the rows that this run produced none of.</summary>
+    /// <summary>For a scenario with its own lab: measures what was started there, and serves this descriptor.</summary>
+    internal void Attach(int fd, Action readable)
+    {
+        Meter = new Meter(_lab.Processes);
+        StartPerf();
+        Fleet = new Fleet(0, 0);
+        Fleet.Watch(fd, readable);
+    }
+
     public void Dispose()
     {
         if (_perf is not null)
@@ -164,7 +172,7 @@ internal sealed class Bench : IDisposable
         StartPerf();
     }
 
-    internal void StartPerf()
+    private void StartPerf()
     {
         if (Settings.Perf is not null)
         {

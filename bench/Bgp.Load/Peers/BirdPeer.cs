@@ -1,7 +1,7 @@
 namespace Bgp.Load.Peers;
 
 /// <summary>BIRD 2: internal next hops resolve over the connected network, as in Calico's configuration.</summary>
-internal sealed class BirdPeer : Peer
+internal sealed class BirdPeer : Peer, INodePeer
 {
     internal override string Name => "bird";
 
@@ -23,5 +23,22 @@ internal sealed class BirdPeer : Peer
             {{Join(topology.Neighbors, static n => $"protocol bgp p{n.Address} from t {{ neighbor {Ip.Text(n.Address)} as {n.Asn}; }}\n")}}
             """);
         lab.Start(lab.Dut, "bird", "bird", "-f", "-c", config, "-s", Path.Combine(lab.Folder, "bird.ctl"), "-P", Path.Combine(lab.Folder, "bird.pid"));
+    }
+
+    public void StartNode(Lab lab, string ns, string address, string other)
+    {
+        // As Calico configures it, without its two-second scan: what the kernel notifies is heard at once all the same.
+        string config = lab.WriteFile($"{ns}.conf", $$"""
+            router id {{address}};
+            log "{{lab.Folder}}/{{ns}}-messages.log" { warning, error, fatal, bug };
+            protocol device { scan time 60; }
+            protocol direct { ipv4; interface -"cali*", "*"; }
+            protocol kernel { learn; persist; scan time 60; ipv4 { import all; export where source = RTS_BGP; }; }
+            protocol bgp node {
+              local {{address}} as 64512; neighbor {{other}} as 64512; connect delay time 1; connect retry time 1; error wait time 1, 2;
+              ipv4 { import all; export where source = RTS_INHERIT; next hop self; };
+            }
+            """);
+        lab.Start(ns, ns, "bird", "-f", "-c", config, "-s", Path.Combine(lab.Folder, $"{ns}.ctl"), "-P", Path.Combine(lab.Folder, $"{ns}.pid"));
     }
 }

@@ -12,6 +12,13 @@ internal readonly record struct Neighbor(uint Address, uint Asn, bool SendOnly =
 /// <param name="Kernel">Routes go into the kernel's main table.</param>
 internal sealed record Topology(uint Asn, bool Reflector, bool Kernel, IReadOnlyList<Neighbor> Neighbors);
 
+/// <summary>A daemon that can also be a cluster's node: learn pod routes from the kernel and announce them.</summary>
+internal interface INodePeer
+{
+    /// <summary>Starts it in a namespace as the node at <paramref name="address"/>/24 with one other node.</summary>
+    void StartNode(Lab lab, string ns, string address, string other);
+}
+
 /// <summary>A daemon that can be put under test.</summary>
 internal abstract class Peer
 {

@@ -1,6 +1,6 @@
 namespace Bgp.Load.Peers;
 
-internal sealed class PipitPeer(string binary) : Peer
+internal sealed class PipitPeer(string binary) : Peer, INodePeer
 {
     internal override string Name => "pipit";
 
@@ -23,5 +23,24 @@ internal sealed class PipitPeer(string binary) : Peer
             {{Join(topology.Neighbors, static n => $"  - {{ name: p{n.Address}, address: {Ip.Text(n.Address)}, asn: {n.Asn}, group: all }}\n")}}
             """);
         lab.Start(lab.Dut, "pipit", binary, "run", "--config", config, "--socket", Path.Combine(lab.Folder, "pipit.sock"));
+    }
+
+    public void StartNode(Lab lab, string ns, string address, string other)
+    {
+        string config = lab.WriteFile($"{ns}.yaml", $$"""
+            version: 1
+            node: { name: "{{address}}", asn: 64512, ipv4: {{address}}/24 }
+            metrics: { listen: "off" }
+            log: { level: warning }
+            pools:
+              - { name: pods, cidr: 10.244.0.0/16 }
+            peerGroups:
+              mesh: { timers: { connectRetry: 1s } }
+            mesh:
+              group: mesh
+              nodes:
+                - { name: other, ipv4: {{other}} }
+            """);
+        lab.Start(ns, ns, binary, "run", "--config", config, "--socket", Path.Combine(lab.Folder, $"{ns}.sock"));
     }
 }

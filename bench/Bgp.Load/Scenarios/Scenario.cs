@@ -36,6 +36,9 @@ internal abstract class Scenario
         new RrCalico(5000, 20, churn: false),
         new Latency(),
         new LatencyAll(),
+        new Kernel100k(),
+        new MeshNode(),
+        new NodeLatency(),
         new Herd(500),
         new Herd(1000),
     ];
