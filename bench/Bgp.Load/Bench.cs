@@ -87,12 +87,14 @@ internal sealed class Bench : IDisposable
     {
         Usage before = Meter.Read();
         double own = Meter.OwnCpu();
+        double machine = Meter.MachineCpu();
         long deadline = Deadline;
         long start = Stopwatch.GetTimestamp();
         begin();
         bool reached = Fleet.Run(done, deadline);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         own = Meter.OwnCpu() - own;
+        double others = Math.Max(0, Meter.MachineCpu() - machine - own - (Meter.Read().Cpu - before.Cpu));
         Settle();
         string? wrong = null;
         if (!reached)
@@ -103,7 +105,7 @@ internal sealed class Bench : IDisposable
 
         wrong ??= verify?.Invoke();
         Usage after = Meter.Read();
-        Add(new Row { Id = row, Peer = Peer.Name, Seconds = wrong is null ? seconds : null, LoadCpu = own, Note = wrong }, before, after);
+        Add(new Row { Id = row, Peer = Peer.Name, Seconds = wrong is null ? seconds : null, LoadCpu = own, OtherCpu = Math.Round(others, 2), Note = wrong }, before, after);
         if (wrong is not null)
         {
             throw new PhaseFailedException(wrong);

@@ -28,6 +28,20 @@ internal sealed class Meter(IReadOnlyList<Process> roots)
     /// <summary>User and system time of this process.</summary>
     internal static double OwnCpu() => Environment.CpuUsage.TotalTime.TotalSeconds;
 
+    /// <summary>Seconds that all cores of the machine were busy, since it started.</summary>
+    internal static double MachineCpu()
+    {
+        // cpu user nice system idle iowait irq softirq steal …
+        string[] fields = File.ReadLines("/proc/stat").First().Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        long busy = 0;
+        for (int i = 1; i <= 8; i++)
+        {
+            busy += i is 4 or 5 ? 0 : long.Parse(fields[i], CultureInfo.InvariantCulture);
+        }
+
+        return busy / TicksPerSecond;
+    }
+
     /// <summary>The daemon's processes: those started, and what they started.</summary>
     internal List<int> Pids()
     {

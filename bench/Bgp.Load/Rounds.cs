@@ -20,6 +20,7 @@ internal sealed class Rounds(Settings settings, IReadOnlyList<Scenario> scenario
 
     internal int Run()
     {
+        Dictionary<string, string> versions = peers.ToDictionary(static peer => peer.Name, static peer => peer.Version());
         for (int round = 0; round < settings.Rounds; round++)
         {
             foreach (Scenario scenario in scenarios)
@@ -34,11 +35,32 @@ internal sealed class Rounds(Settings settings, IReadOnlyList<Scenario> scenario
             }
         }
 
-        Summary summary = new(settings, scenarios, peers, _rows);
-        summary.Print(Console.Out);
-        summary.Write();
+        string date = DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+        Results results = new()
+        {
+            Machine = Results.DescribeMachine(),
+            Kernel = Results.DescribeKernel(),
+            Date = date,
+            Cells = [.. _rows.GroupBy(static row => (row.Id, row.Peer)).Select(group => Cell.Of([.. group], versions[group.Key.Peer], date))],
+        };
+        if (settings.Results is not null)
+        {
+            string file = Path.Combine(settings.Results, "latest.json");
+            results = results.Over(Results.Read(file));
+            results.Write(file);
+            File.WriteAllText(Path.Combine(settings.Results, "latest.md"), Summary.Of(results, Scenario.All, AllPeers()).Tables());
+        }
+
+        if (settings.Chart is not null)
+        {
+            File.WriteAllText(settings.Chart, Chart.Draw(results, [.. Scenario.All.SelectMany(static s => s.Rows)]));
+        }
+
+        Console.Out.Write(Summary.Of(results, scenarios, peers).Tables());
         return _rows.Exists(static row => row.Peer == "pipit" && row.Note is not null) ? 1 : 0;
     }
+
+    private Peer[] AllPeers() => [.. Settings.AllPeers.Select(name => Peer.Of(name, settings))];
 
     private void RunOnce(int round, Scenario scenario, Peer peer)
     {

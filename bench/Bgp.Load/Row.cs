@@ -31,6 +31,9 @@ internal sealed record Row
     /// <summary>CPU seconds of the load generator during the phase: near the wall time means that it was the limit.</summary>
     public double? LoadCpu { get; init; }
 
+    /// <summary>CPU seconds that all other processes of the machine used while the clock ran: the more, the less the wall time means.</summary>
+    public double? OtherCpu { get; init; }
+
     public string? Note { get; init; }
 }
 

@@ -16,7 +16,9 @@ internal sealed class Settings
     /// <summary>Seconds after which a phase is given up.</summary>
     internal int Limit { get; private set; } = 100;
 
-    internal IReadOnlyList<string> Peers { get; private set; } = ["null", "pipit", "bird", "frr", "openbgpd", "gobgp"];
+    internal static IReadOnlyList<string> AllPeers { get; } = ["null", "pipit", "bird", "frr", "openbgpd", "gobgp"];
+
+    internal IReadOnlyList<string> Peers { get; private set; } = AllPeers;
 
     /// <summary>Names of scenarios; empty: all.</summary>
     internal IReadOnlyList<string> Scenarios { get; private set; } = [];
