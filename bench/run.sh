@@ -5,6 +5,7 @@
 #   --pipit PATH                    this binary instead of building one
 #   --only PEER                     the same as --peers PEER
 #   --limit SECONDS                 when a phase is given up (100)
+#   --update                        a partial run replaces what it measured in the committed results
 #   --perf FILE                     perf record -g of the daemon (with one scenario, one peer, --rounds 1)
 # A run of everything writes bench/results/ and docs/bench.svg. How it measures: bench/README.md.
 set -uo pipefail
@@ -17,15 +18,16 @@ fi
 command -v dotnet >/dev/null || { echo "The .NET 10 SDK is missing: https://learn.microsoft.com/dotnet/core/install/linux-debian" >&2; exit 1; }
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1
 
-pipit='' everything=1 words=()
+pipit='' everything=1 update=0 words=()
 verb=run
 while [ $# -gt 0 ]; do
     case "$1" in
         --pipit) pipit=$(readlink -f "$2"); shift ;;
         --quick) everything=0; words+=("$1") ;;
         --peers|--only|--limit|--perf) everything=0; words+=("$1" "$2"); shift ;;
+        --update) update=1 ;;
         --rounds) words+=("$1" "$2"); shift ;;
-        -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h|--help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
         binary) everything=0; verb=binary ;;
         *) everything=0; words+=("$1") ;;
     esac
@@ -47,7 +49,7 @@ fi
 
 trap 'cleanup_namespaces "^pipit-bench-"' EXIT
 trap 'exit 130' INT TERM
-if [ "$everything" -eq 1 ]; then
+if [ "$everything" -eq 1 ] || [ "$update" -eq 1 ]; then
     words+=(--results "$here/results" --chart "$here/../docs/bench.svg")
 fi
 "$load" "$verb" --pipit "$pipit" "${words[@]}"

@@ -100,6 +100,13 @@ internal sealed class Lab : IDisposable
         return process;
     }
 
+    /// <summary>Starts a program in the calling thread's namespace, with nothing between.</summary>
+    internal static Process StartHere(string[] words)
+    {
+        ProcessStartInfo start = new(words[0], words[1..]) { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true };
+        return Process.Start(start)!;
+    }
+
     /// <summary>Ends what was started, at once: the figures are taken, and some daemons need minutes to free a table.</summary>
     internal void StopProcesses()
     {

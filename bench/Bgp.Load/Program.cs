@@ -19,6 +19,7 @@ internal static class Program
             {
                 ["run", .. var rest] => RunAll(Settings.Parse(rest)),
                 ["once", .. var rest] => Once(Settings.Parse(rest)),
+                ["binary", .. var rest] => BinaryFigures.Run(Settings.Parse(rest)),
                 ["relay", .. var rest] => ServeRelay(rest),
                 _ => Usage(),
             };
@@ -32,7 +33,7 @@ internal static class Program
 
     private static int Usage()
     {
-        Console.Error.WriteLine("usage: bgp-load run|once [SCENARIO...] [--peers LIST] [--pipit PATH] [--rounds N] [--quick] [--limit SECONDS] [--perf FILE] [--results FOLDER] [--chart FILE]");
+        Console.Error.WriteLine("usage: bgp-load run|once|binary [SCENARIO...] [--peers LIST] [--pipit PATH] [--rounds N] [--quick] [--limit SECONDS] [--perf FILE] [--results FOLDER] [--chart FILE]");
         return 2;
     }
 

@@ -25,7 +25,7 @@ internal sealed class BirdPeer : Peer, INodePeer
         lab.Start(lab.Dut, "bird", "bird", "-f", "-c", config, "-s", Path.Combine(lab.Folder, "bird.ctl"), "-P", Path.Combine(lab.Folder, "bird.pid"));
     }
 
-    public void StartNode(Lab lab, string ns, string address, string other)
+    public string[] NodeCommand(Lab lab, string ns, string address, string other)
     {
         // As Calico configures it, without its two-second scan: what the kernel notifies is heard at once all the same.
         string config = lab.WriteFile($"{ns}.conf", $$"""
@@ -39,6 +39,6 @@ internal sealed class BirdPeer : Peer, INodePeer
               ipv4 { import all; export where source = RTS_INHERIT; next hop self; };
             }
             """);
-        lab.Start(ns, ns, "bird", "-f", "-c", config, "-s", Path.Combine(lab.Folder, $"{ns}.ctl"), "-P", Path.Combine(lab.Folder, $"{ns}.pid"));
+        return ["bird", "-f", "-c", config, "-s", Path.Combine(lab.Folder, $"{ns}.ctl"), "-P", Path.Combine(lab.Folder, $"{ns}.pid")];
     }
 }

@@ -15,8 +15,8 @@ internal sealed record Topology(uint Asn, bool Reflector, bool Kernel, IReadOnly
 /// <summary>A daemon that can also be a cluster's node: learn pod routes from the kernel and announce them.</summary>
 internal interface INodePeer
 {
-    /// <summary>Starts it in a namespace as the node at <paramref name="address"/>/24 with one other node.</summary>
-    void StartNode(Lab lab, string ns, string address, string other);
+    /// <summary>Writes the configuration of the node at <paramref name="address"/>/24 with one other node; the command that runs it.</summary>
+    string[] NodeCommand(Lab lab, string ns, string address, string other);
 }
 
 /// <summary>A daemon that can be put under test.</summary>

@@ -25,7 +25,7 @@ internal sealed class PipitPeer(string binary) : Peer, INodePeer
         lab.Start(lab.Dut, "pipit", binary, "run", "--config", config, "--socket", Path.Combine(lab.Folder, "pipit.sock"));
     }
 
-    public void StartNode(Lab lab, string ns, string address, string other)
+    public string[] NodeCommand(Lab lab, string ns, string address, string other)
     {
         string config = lab.WriteFile($"{ns}.yaml", $$"""
             version: 1
@@ -41,6 +41,6 @@ internal sealed class PipitPeer(string binary) : Peer, INodePeer
               nodes:
                 - { name: other, ipv4: {{other}} }
             """);
-        lab.Start(ns, ns, binary, "run", "--config", config, "--socket", Path.Combine(lab.Folder, $"{ns}.sock"));
+        return [binary, "run", "--config", config, "--socket", Path.Combine(lab.Folder, $"{ns}.sock")];
     }
 }

@@ -39,8 +39,8 @@ internal sealed class NodeLatency : Scenario
             link set eth0 up
             """);
         INodePeer peer = (INodePeer)bench.Peer;
-        peer.StartNode(lab, a, "10.98.0.1", "10.98.0.2");
-        peer.StartNode(lab, b, "10.98.0.2", "10.98.0.1");
+        lab.Start(a, a, peer.NodeCommand(lab, a, "10.98.0.1", "10.98.0.2"));
+        lab.Start(b, b, peer.NodeCommand(lab, b, "10.98.0.2", "10.98.0.1"));
 
         Native.EnterNamespace(a);
         int device = Native.InterfaceIndex("cali0");

@@ -19,7 +19,7 @@ internal abstract class Scenario
     /// <summary>Makes its own namespaces and processes.</summary>
     internal virtual bool OwnLab => false;
 
-    /// <summary>Whether this daemon takes part when nobody named the scenario.</summary>
+    /// <summary>Whether this daemon takes part.</summary>
     internal virtual bool Suits(Peer peer) => !NeedsKernel || peer.HasKernel;
 
     internal virtual Topology Topology(bool quick) => throw new NotSupportedException();
