@@ -40,6 +40,12 @@ internal sealed unsafe class Tally
 
     internal bool AtTarget => Count == Target;
 
+    /// <summary>
+    /// Prefixes that this speaker announces itself, by number. Some reflectors send a client its own routes, which it would drop for their ORIGINATOR_ID
+    /// (RFC 4456 section 8): they do not count.
+    /// </summary>
+    internal (int First, int Count) Own { get; set; }
+
     /// <summary>NLRI seen since the start, repeats included.</summary>
     internal long Announced { get; private set; }
 
@@ -78,6 +84,11 @@ internal sealed unsafe class Tally
             return;
         }
 
+        if ((uint)(number - Own.First) < (uint)Own.Count)
+        {
+            return;
+        }
+
         if (_lengths != null)
         {
             int expected = _expected[number];
@@ -105,7 +116,7 @@ internal sealed unsafe class Tally
     {
         Withdrawn++;
         int number = _space.Number(address, length);
-        if (number < 0)
+        if (number < 0 || (uint)(number - Own.First) < (uint)Own.Count)
         {
             return;
         }
@@ -126,8 +137,8 @@ internal sealed unsafe class Tally
         }
     }
 
-    /// <summary>How many prefixes differ from <paramref name="expected"/>, but for those of <paramref name="own"/>, which a speaker does not hear back.</summary>
-    internal int Differences(ReadOnlySpan<ulong> expected, ReadOnlySpan<int> own)
+    /// <summary>How many prefixes differ from <paramref name="expected"/>, but for its own.</summary>
+    internal int Differences(ReadOnlySpan<ulong> expected)
     {
         int differences = 0;
         for (int i = 0; i < expected.Length; i++)
@@ -135,9 +146,9 @@ internal sealed unsafe class Tally
             differences += BitOperations.PopCount(expected[i] ^ _bits[i]);
         }
 
-        foreach (int number in own)
+        for (int number = Own.First; number < Own.First + Own.Count; number++)
         {
-            differences -= (expected[number >> 6] >> number & 1) != (_bits[number >> 6] >> number & 1) ? 1 : 0;
+            differences -= (expected[number >> 6] >> number & 1) != 0 ? 1 : 0;
         }
 
         return differences;

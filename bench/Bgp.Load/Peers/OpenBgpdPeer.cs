@@ -23,7 +23,7 @@ internal sealed class OpenBgpdPeer : Peer
             listen on {{Lab.DutAddress}}
             group "all" {
               passive
-            {{Join(topology.Neighbors, n => $"  neighbor {Ip.Text(n.Address)} {{\n    remote-as {n.Asn}\n{client}  }}\n")}}
+            {{Join(topology.Neighbors, n => $"  neighbor {Ip.Text(n.Address)} {{\n    remote-as {n.Asn}\n    announce IPv4 unicast\n{client}  }}\n")}}
             }
             allow from any
             allow to any

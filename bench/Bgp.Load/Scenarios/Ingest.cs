@@ -28,7 +28,7 @@ internal sealed class Ingest : Scenario
 
         int count = table.Prefixes.Length;
         crowd.SetTargets(_ => count);
-        bench.Timed("ingest", () => sender.Send(announce), crowd.AllAtTarget, crowd.Progress, () => crowd.Verify(expected, static _ => []));
+        bench.Timed("ingest", () => sender.Send(announce), crowd.AllAtTarget, crowd.Progress, () => crowd.Verify(expected));
         crowd.SetTargets(static _ => 0);
         bench.Timed("withdraw", () => sender.Send(withdraw), crowd.AllAtTarget, () => crowd.Left(count));
     }

@@ -27,7 +27,7 @@ internal abstract class KernelScenario : Scenario
             {
                 Tally listed = new(space);
                 lister.List(listed);
-                int differences = listed.Differences(expected, []);
+                int differences = listed.Differences(expected);
                 return differences == 0 && !monitor.Overrun ? null : $"the kernel's table differs in {differences} routes{(monitor.Overrun ? "; notifications were lost" : "")}";
             });
     }

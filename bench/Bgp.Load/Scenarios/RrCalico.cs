@@ -26,7 +26,7 @@ internal sealed class RrCalico(int clients, int blocks, bool churn) : Scenario
         UpdateStream[] withdraw = [.. Enumerable.Range(0, count).Select(i => CalicoBlocks.Withdraw(i * blocks, blocks))];
         ulong[] expected = PrefixBits.Of(PrefixSpace.Blocks, CalicoBlocks.Range(0, count * blocks));
         IReadOnlyList<Speaker> speakers = bench.Fleet.Speakers;
-        Crowd crowd = new([.. speakers], PrefixSpace.Blocks);
+        Crowd crowd = new([.. speakers], PrefixSpace.Blocks, blocks);
         bench.EstablishAll();
 
         int others = (count - 1) * blocks;
@@ -73,7 +73,7 @@ internal sealed class RrCalico(int clients, int blocks, bool churn) : Scenario
             }
         }
 
-        string? Complete() => crowd.Verify(expected, i => [.. Enumerable.Range(i * blocks, blocks)]);
+        string? Complete() => crowd.Verify(expected);
     }
 
     private int Count(bool quick) => quick ? clients / 10 : clients;

@@ -26,7 +26,7 @@ internal sealed class RrInternet : Scenario
 
         int count = table.Prefixes.Length;
         crowd.SetTargets(_ => count);
-        bench.Timed("rr-internet", () => sender.Send(announce), crowd.AllAtTarget, crowd.Progress, () => crowd.Verify(expected, static _ => []));
+        bench.Timed("rr-internet", () => sender.Send(announce), crowd.AllAtTarget, crowd.Progress, () => crowd.Verify(expected));
 
         if (bench.Peer is not NullPeer)
         {
@@ -39,7 +39,7 @@ internal sealed class RrInternet : Scenario
                     crowd.SetTargets(_ => count);
                     asking.SendRefresh();
                 },
-                crowd.AllAtTarget, () => (asking.Tally!.Count, count), () => crowd.Verify(expected, static _ => []));
+                crowd.AllAtTarget, () => (asking.Tally!.Count, count), () => crowd.Verify(expected));
         }
 
         crowd.SetTargets(static _ => 0);
