@@ -20,6 +20,9 @@ internal sealed record Row
 
     public int? Samples { get; init; }
 
+    /// <summary>Routes a second that the receiver was sent meanwhile, where that is the daemon's own pace.</summary>
+    public double? Rate { get; init; }
+
     /// <summary>User and system seconds of the daemon's processes, from the phase's start until it was idle again.</summary>
     public double? Cpu { get; init; }
 

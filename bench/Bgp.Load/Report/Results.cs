@@ -22,6 +22,8 @@ internal sealed record Cell
 
     public double? P99 { get; init; }
 
+    public double? Rate { get; init; }
+
     public double? Cpu { get; init; }
 
     public double? PeakMb { get; init; }
@@ -53,6 +55,7 @@ internal sealed record Cell
             Seconds = Median(used, static row => row.Seconds),
             P50 = Median(used, static row => row.P50),
             P99 = Median(used, static row => row.P99),
+            Rate = Median(used, static row => row.Rate),
             Cpu = Median(used, static row => row.Cpu),
             PeakMb = Median(used, static row => row.PeakMb),
             SettledMb = Median(used, static row => row.SettledMb),

@@ -22,7 +22,7 @@ internal sealed class Summary(Results results, IReadOnlyList<string> rows, IRead
     {
         StringBuilder text = new();
         text.AppendLine(CultureInfo.InvariantCulture, $"{results.Machine}, {results.Kernel}, {results.Date}. Medians; in brackets the ratio to Pipit's figure.\n");
-        Table(text, "time", static (cell, own) => Figure(cell.Note, cell.Seconds, cell.P50, cell.P99) + Ratio(cell.Value, cell.Peer == Reference ? null : own?.Value));
+        Table(text, "time", static (cell, own) => Figure(cell.Note, cell.Seconds, cell.P50, cell.P99) + Pace(cell.Rate) + Ratio(cell.Value, cell.Peer == Reference ? null : own?.Value));
         Table(text, "CPU of the daemon, s", static (cell, own) => Number(cell.Cpu, "0.00") + Ratio(cell.Cpu, cell.Peer == Reference ? null : own?.Cpu));
         Table(text, "memory, MB: peak, settled", static (cell, own) => $"{Number(cell.PeakMb, "0")}, {Number(cell.SettledMb, "0")}{Ratio(cell.PeakMb, cell.Peer == Reference ? null : own?.PeakMb)}");
         text.AppendLine(Quality());
@@ -42,6 +42,9 @@ internal sealed class Summary(Results results, IReadOnlyList<string> rows, IRead
         (_, double time, _, _) => Seconds(time),
         _ => "-",
     };
+
+    private static string Pace(double? rate) =>
+        rate is double routes ? string.Create(CultureInfo.InvariantCulture, $" at {routes / 1e6:0.0}M routes/s") : "";
 
     private static string Ratio(double? value, double? reference) =>
         value is double v && reference is double r and > 0 ? (v / r).ToString(v / r < 10 ? " (0.0×)" : " (0×)", CultureInfo.InvariantCulture) : "";

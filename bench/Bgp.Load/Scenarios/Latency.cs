@@ -59,7 +59,7 @@ internal sealed class Latency : Scenario
                 other.Send(whole[flaps++ % 2]);
                 target = tally.Announced + Churned;
             }
-        });
+        }, tally);
     }
 
     private static UpdateStream Stream(int count, uint med) => CalicoBlocks.Announce(Fleet.AddressOf(2), 0, count, PerMessage, med);
@@ -99,7 +99,8 @@ internal sealed class Probe(Bench bench, Speaker sender, Speaker[] receivers)
 
     /// <param name="first">Blocks from here on are new to everyone.</param>
     /// <param name="background">Called in every turn of the loop with the time in ticks.</param>
-    internal void Measure(string row, int first, Action<long>? background)
+    /// <param name="paced">What the receiver hears, where the row shall say how much that was.</param>
+    internal void Measure(string row, int first, Action<long>? background, Tally? paced = null)
     {
         UpdateStream stream = CalicoBlocks.Announce(sender.Address, first, Count, 1);
         int size = stream.Length / Count;
@@ -111,6 +112,8 @@ internal sealed class Probe(Bench bench, Speaker sender, Speaker[] receivers)
         Dice dice = new(7);
         Usage before = bench.Meter.Read();
         double own = Meter.OwnCpu();
+        long heard = paced?.Announced ?? 0;
+        long begin = nextAt;
         long end = Math.Min(bench.Deadline, nextAt + (long)(s_limit.TotalSeconds * Stopwatch.Frequency));
         bench.Fleet.Run(
             () =>
@@ -136,13 +139,14 @@ internal sealed class Probe(Bench bench, Speaker sender, Speaker[] receivers)
                 return taken == Count;
             },
             end, 1);
+        double? rate = paced is null ? null : Math.Round((paced.Announced - heard) / Stopwatch.GetElapsedTime(begin).TotalSeconds);
         own = Meter.OwnCpu() - own;
         bench.Settle();
         string? note = taken >= Enough ? null : bench.Fleet.Failure ?? $"only {taken} of {Count} routes in {s_limit.TotalSeconds:0} s";
         Span<long> sorted = samples.AsSpan(0, taken);
         sorted.Sort();
         bench.Add(
-            new Row { Id = row, Peer = bench.Peer.Name, P50 = Percentile(sorted, 50), P99 = Percentile(sorted, 99), Samples = taken, LoadCpu = own, Note = note },
+            new Row { Id = row, Peer = bench.Peer.Name, P50 = Percentile(sorted, 50), P99 = Percentile(sorted, 99), Samples = taken, Rate = rate, LoadCpu = own, Note = note },
             before, bench.Meter.Read());
         if (note is not null)
         {
