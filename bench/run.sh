@@ -47,8 +47,12 @@ if [ ! -x "$load" ] || [ -n "$(find "$here/Bgp.Load" -newer "$load" \( -name '*.
     dotnet publish "$here/Bgp.Load" -c Release -o "$here/out" -v quiet -clp:NoSummary || exit 1
 fi
 
+# Its own names for namespaces and files, so that nothing of another run is cleaned up.
+export PIPIT_BENCH_TAG=$$
+TMPDIR=$(mktemp -d /tmp/pipit-bench.XXXXXX) && chmod 755 "$TMPDIR" || exit 1
+export TMPDIR
 group=/proc/self/autogroup
-trap 'cleanup_namespaces "^pipit-bench-"; [ "$priority" -eq 0 ] || [ ! -w "$group" ] || echo 0 >"$group"' EXIT
+trap 'cleanup_namespaces "^pipit-bench-$PIPIT_BENCH_TAG-"; rm -rf "$TMPDIR"; [ "$priority" -eq 0 ] || [ ! -w "$group" ] || echo 0 >"$group"' EXIT
 trap 'exit 130' INT TERM
 priority=0
 if [ "$everything" -eq 1 ] || [ "$update" -eq 1 ]; then

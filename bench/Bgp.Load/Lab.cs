@@ -17,7 +17,7 @@ internal sealed class Lab : IDisposable
     internal const string DutAddress = "10.99.128.1";
     private const string DutMac = "02:00:00:00:80:01";
     private const string LoadMac = "02:00:00:00:00:01";
-    private readonly string _tag = $"pipit-bench-{Environment.ProcessId}";
+    private readonly string _tag = $"pipit-bench-{Environment.GetEnvironmentVariable("PIPIT_BENCH_TAG") ?? "0"}-{Environment.ProcessId}";
     private readonly List<string> _namespaces = [];
     private readonly List<Process> _processes = [];
 
