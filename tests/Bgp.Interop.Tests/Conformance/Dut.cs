@@ -162,7 +162,7 @@ public sealed class Dut
                 }
             }
 
-            Assert.That(observer.WaitFor(fits, 1), $"{observer.Who.Name} does not see {what} of {speaker.Who.Name}: {speaker.Messages()}; observer: {observer.Messages()}\n{Tail()}");
+            Assert.That(observer.WaitFor(fits, 1), () => $"{observer.Who.Name} does not see {what} of {speaker.Who.Name}: {speaker.Messages()}; observer: {observer.Messages()}\n{Tail()}");
         }
     }
 
@@ -173,7 +173,8 @@ public sealed class Dut
         Assert.That(s_observers.Concat(s_speakers.Values).SelectMany(static speaker => speaker.TakeComplaints()), Is.Empty, "what the daemon sent");
     }
 
-    internal static string Tail() => string.Join('\n', Log.Split('\n').TakeLast(15));
+    /// <summary>The end of the log. Only that is read: failure texts are built before it is known whether they are needed.</summary>
+    internal static string Tail() => File.Exists(LogFile) ? string.Join('\n', ReadShared(LogFile, 4096).Split('\n').TakeLast(15)) : "";
 
     internal static (int Code, string Output, string Error) Cli(params string[] words) => Lab.TryRun(Lab.Pipit, ["--socket", ControlSocket, .. words]);
 
@@ -207,9 +208,10 @@ public sealed class Dut
         return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 
-    private static string ReadShared(string path)
+    private static string ReadShared(string path, int last = int.MaxValue)
     {
         using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        stream.Seek(-Math.Min(last, stream.Length), SeekOrigin.End);
         using StreamReader reader = new(stream);
         return reader.ReadToEnd();
     }

@@ -28,7 +28,7 @@ public sealed class StormTests
         Speaker other = Dut.Of(Dut.External2);
         other.Send(RouteSet.For(Dut.External2).Announce(Canary));
         Dut.AwaitEverywhere(other, static view => view.Find(Canary) is not null, "the other neighbour's route");
-        TimeSpan time = TimeSpan.FromSeconds(Environment.GetEnvironmentVariable("PIPIT_LONG") is { Length: > 0 } ? 600 : 3);
+        TimeSpan time = TimeSpan.FromSeconds(Environment.GetEnvironmentVariable("PIPIT_LONG") is { Length: > 0 } ? 600 : 2);
         Exception?[] failures = new Exception?[s_actors.Length];
         List<Thread> threads = [.. s_actors.Select((who, index) => new Thread(() =>
         {

@@ -62,20 +62,20 @@ public sealed class UpdateTests
         {
             Route? client = Dut.AsClient.Find(target);
             Route? outside = Dut.FromOutside.Find(target);
-            string seen = $"{target} after {hex}: inside {client?.ToString() ?? "none"}, outside {outside?.ToString() ?? "none"}\n{Dut.Tail()}";
+            string Seen() => $"{target} after {hex}: inside {client?.ToString() ?? "none"}, outside {outside?.ToString() ?? "none"}\n{Dut.Tail()}";
             switch (item.Outcome)
             {
                 case Outcome.Kept:
-                    Assert.That(client is not null && outside is not null, () => "no route: " + seen);
-                    Assert.That(client![8], Is.Not.EqualTo(Earlier), () => "the earlier route: " + seen);
-                    Assert.That(outside![8], Is.Not.EqualTo(Earlier), () => "the earlier route: " + seen);
+                    Assert.That(client is not null && outside is not null, () => "no route: " + Seen());
+                    Assert.That(client![8], Is.Not.EqualTo(Earlier), () => "the earlier route: " + Seen());
+                    Assert.That(outside![8], Is.Not.EqualTo(Earlier), () => "the earlier route: " + Seen());
                     item.Check?.Invoke(client, outside);
                     break;
                 case Outcome.Withdrawn or Outcome.Reset:
-                    Assert.That(client is null && (outside is null || item.InsideOnly), () => "a route is left: " + seen);
+                    Assert.That(client is null && (outside is null || item.InsideOnly), () => "a route is left: " + Seen());
                     break;
                 case Outcome.Unchanged:
-                    Assert.That(client?[8], Is.EqualTo(Earlier), seen);
+                    Assert.That(client?[8], Is.EqualTo(Earlier), Seen);
                     break;
             }
         }
