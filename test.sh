@@ -77,7 +77,7 @@ run_project() { # project, seconds
 }
 counter() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$2" | head -n 1 | grep . || echo 0; }
 
-unit="tests/Bgp.Protocol.Tests tests/Rib.Tests tests/Bgp.Daemon.Tests"
+unit="tests/Bgp.Protocol.Tests tests/Rib.Tests tests/Bgp.Daemon.Tests tests/Bgp.Fuzz.Tests"
 host="tests/Bgp.Interop.Tests tests/Bgp.Dataplane.Tests"
 for project in $unit; do
     run_project "$project" "$([ "$mode" = --long ] && echo 21600 || echo 600)"

@@ -60,18 +60,22 @@ internal sealed class ControlConnection(
         }
     }
 
-    private void Answer(ReadOnlySpan<byte> line)
+    /// <summary>A request line without its end; null when it is none.</summary>
+    internal static RequestDto? ParseRequest(ReadOnlySpan<byte> line)
     {
-        RequestDto? request;
         try
         {
-            request = JsonSerializer.Deserialize(line, Json.RequestDto);
+            return JsonSerializer.Deserialize(line, Json.RequestDto);
         }
         catch (JsonException)
         {
-            request = null;
+            return null;
         }
+    }
 
+    private void Answer(ReadOnlySpan<byte> line)
+    {
+        RequestDto? request = ParseRequest(line);
         if (request is null)
         {
             Fail(2, "the request is not a JSON object with 'verb'");
