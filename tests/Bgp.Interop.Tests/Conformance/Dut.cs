@@ -40,6 +40,7 @@ public sealed class Dut
     internal static readonly Identity Disabled = new("disabled", "127.0.0.46", 65046);
     internal static readonly Identity Short = new("short-hold", "127.0.0.47", 65047) { Hold = 3 };
     internal static readonly Identity Dialled = new("dialled", "127.0.0.48", Asn);
+    internal static readonly Identity Guarded = new("guarded", "127.0.0.49", 65049);
     internal static readonly Identity Unknown = new("unknown", "127.0.0.99", 65099);
 
     private static readonly Dictionary<string, Speaker> s_speakers = new(StringComparer.Ordinal);
@@ -239,7 +240,7 @@ public sealed class Dut
             + Peer(Opening) + Peer(OpeningInternal) + Peer(OpeningWide)
             + Peer(Limited, "families: { ipv4: { maxPrefixes: { count: 2, action: restart } } }")
             + Peer(NoPolicy, "import: [], export: []")
-            + Peer(Restarting, client + ", gracefulRestart: { restartTime: 30s }") + Peer(Disabled, "disabled: true") + Peer(Short)
+            + Peer(Restarting, client + ", gracefulRestart: { restartTime: 30s }") + Peer(Disabled, "disabled: true") + Peer(Short) + Peer(Guarded, "ttlSecurity: 1")
             + Peer(Dialled, $"passive: false, port: {DialledEndPoint.Port}, {client}");
     }
 }

@@ -234,6 +234,25 @@ public sealed class LifecycleTests
         }
     }
 
+    /// <summary>RFC 5082 section 3: from one hop away packets arrive with 255, and no others count.</summary>
+    [Test]
+    public void Packets_from_farther_away_are_not_heard()
+    {
+        using (Speaker far = Speaker.Connect(Dut.Guarded, ttl: 254))
+        {
+            Assert.That(far.WaitForMessage(static message => message.Type == Octets.Open), Is.Not.Null, far.Messages());
+            far.Send(Dut.Guarded.OpenMessage());
+            Assert.That(far.WaitForMessage(static message => message.Type != Octets.Open, 700), Is.Null, "no answer to what was not heard");
+        }
+
+        using Speaker near = Speaker.Connect(Dut.Guarded, ttl: 255);
+        near.Send(Dut.Guarded.OpenMessage());
+        Assert.That(near.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, near.Messages());
+        near.Send(Octets.KeepaliveMessage);
+        Dut.Settle(near);
+        End(near);
+    }
+
     [Test]
     public void A_disabled_neighbour_is_told_so()
     {

@@ -138,6 +138,63 @@ public sealed class PropagationTests
         Withdraw(speaker, narrow);
     }
 
+    /// <summary>CVE-2023-44186: with 2-octet AS numbers a path of 4-octet ones is said twice.</summary>
+    [TestCase(510, true)]
+    [TestCase(800, false)]
+    public void A_long_path_of_4_octet_AS_numbers_reaches_an_old_neighbour_whole_or_not_at_all(int count, bool fits)
+    {
+        Speaker speaker = Dut.Of(Dut.External);
+        byte[] path = Octets.Segment(2, true, Dut.External.Asn);
+        for (int left = count - 1; left > 0; left -= 255)
+        {
+            path = Octets.Join(path, Octets.Segment(2, true, [.. Enumerable.Repeat(4200000001u, Math.Min(left, 255))]));
+        }
+
+        RouteSet set = RouteSet.For(Dut.External);
+        speaker.Send(set.Announce(V4));
+        Dut.Settle(speaker);
+        set.Set(2, Octets.Attr(0x50, 2, path));
+        speaker.Send(set.Announce(V4));
+        Dut.Settle(speaker);
+        Assert.That(Dut.AsClient.Find(V4)![2], Is.EqualTo(Convert.ToHexString(path)));
+        Route? old = Dut.As2.Find(V4);
+        Assert.That(old is not null, Is.EqualTo(fits), "what does not fit 4096 octets is withdrawn");
+        if (old is not null)
+        {
+            Assert.That(old[17]!.Length / 8, Is.InRange(count, count + 3), "AS4_PATH holds every number");
+            Assert.That(old[2], Does.Not.Contain("FA56EA01").And.Contain("5BA05BA0"));
+        }
+
+        Withdraw(speaker, set);
+    }
+
+    [Test]
+    public void A_route_on_its_way_out_is_the_last_choice()
+    {
+        Speaker leaving = Dut.Of(Dut.External);
+        Speaker staying = Dut.Of(Dut.External2);
+        RouteSet going = RouteSet.For(Dut.External).Add(Octets.Attr(0xC0, 8, Octets.Hex("FFFF0000")));
+        RouteSet longer = RouteSet.For(Dut.External2).Set(2, Octets.Attr(0x40, 2, Octets.Segment(2, true, Dut.External2.Asn, 65500, 65501)));
+        leaving.Send(going.Announce(V4));
+        Dut.Settle(leaving);
+        Assert.That(Dut.AsClient.Find(V4)![5], Is.EqualTo("00000000"), "RFC 8326 section 4.2: LOCAL_PREF 0");
+        staying.Send(longer.Announce(V4));
+        Dut.Settle(staying);
+        Assert.That(Dut.AsClient.Find(V4)![2], Does.EndWith("0000FFDD"), "the longer path of the one who stays");
+        Withdraw(staying, longer, gone: false);
+        Dut.Settle(staying);
+        Assert.That(Dut.AsClient.Find(V4)![2], Does.EndWith("0000FDF2"), "still there until it goes");
+        RouteSet stale = RouteSet.For(Dut.External).Add(Octets.Attr(0xC0, 8, Octets.Hex("FFFF0006")));
+        leaving.Send(stale.Announce(V4));
+        staying.Send(longer.Announce(V4));
+        Dut.Settle(leaving);
+        Dut.Settle(staying);
+        Assert.That(Dut.AsClient.Find(V4)![2], Does.EndWith("0000FFDD"), "RFC 9494 section 4.3: LLGR_STALE is least preferred");
+        leaving.Send(stale.Withdraw(V4));
+        Dut.Settle(leaving);
+        Withdraw(staying, longer);
+    }
+
     [Test]
     public void A_session_without_policies_from_outside_neither_takes_nor_gives()
     {
@@ -291,9 +348,14 @@ public sealed class PropagationTests
         Assert.That(speaker.Count(Octets.Notification), Is.EqualTo(answer is null ? 0 : 1), name);
     }
 
-    private static void Withdraw(Speaker speaker, RouteSet set)
+    private static void Withdraw(Speaker speaker, RouteSet set, bool gone = true)
     {
         speaker.Send(set.Withdraw(V4));
+        if (!gone)
+        {
+            return;
+        }
+
         Dut.AwaitEverywhere(speaker, static view => view.Find(V4) is null, "the withdrawal");
     }
 }

@@ -91,9 +91,9 @@ internal sealed class Speaker : IDisposable
     }
 
     /// <summary>Connects from the identity's address. <paramref name="answers"/>: every KEEPALIVE gets one back, which completes the handshake too.</summary>
-    internal static Speaker Connect(Identity who, bool answers = false)
+    internal static Speaker Connect(Identity who, bool answers = false, short ttl = 64)
     {
-        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Ttl = ttl };
         socket.Bind(new IPEndPoint(IPAddress.Parse(who.Address), 0));
         socket.Connect(Dut.EndPoint);
         return new Speaker(who, socket, answers);
