@@ -127,6 +127,7 @@ internal sealed partial class BgpDaemon
                 _logger.Level = DaemonHost.Level(model.Log.Level);
             }
 
+            ApplyBirdSockets(model);
             _previous = confirm is null ? _previous : _model;
             _model = model;
             _loadedAt = _time.GetUtcNow();

@@ -139,6 +139,7 @@ internal sealed partial class BgpDaemon : IDisposable
         Originate([], _model.Originate);
         Queries = new DaemonQueries(this);
         _control = new ControlServer(new ControlServerOptions { Path = socketPath, Log = text => Log.ConfigWarning(_log, text) }, Queries);
+        ApplyBirdSockets(_model);
         StartHttp();
         if (_kernel is not null)
         {
@@ -189,6 +190,7 @@ internal sealed partial class BgpDaemon : IDisposable
         }
 
         _control?.Dispose();
+        CloseBirdSockets();
         _http?.Dispose();
         if (hard)
         {
@@ -223,6 +225,7 @@ internal sealed partial class BgpDaemon : IDisposable
         _housekeeping?.Dispose();
         _pruneTimer?.Dispose();
         _control?.Dispose();
+        CloseBirdSockets();
         _http?.Dispose();
         _peers.Dispose();
         _context.Bfd?.Dispose();

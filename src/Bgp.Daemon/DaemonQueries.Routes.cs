@@ -297,7 +297,14 @@ internal sealed partial class DaemonQueries
         }
 
         uint pathId = loop.Shard.PathIdOf(index, path);
-        return Describe(prefix.ToString()!, attributes, path.Peer == RibPeer.Local ? null : peer?.Name) with
+        RouteDto row = Describe(prefix.ToString()!, attributes, path.Peer == RibPeer.Local ? null : peer?.Name);
+        if (attributes.Source == RouteSource.Bgp && loop.Forwarding is { } forwarding && forwarding.Nexthops.TryGetHops(attributes.NextHop, out FibNextHops hops) && hops.Hops.Length > 0)
+        {
+            FibNextHop hop = hops.Hops[0];
+            row = row with { Device = InterfaceName(hop.Interface), Gateway = hop.Gateway.IsNone ? null : hop.Gateway.ToString() };
+        }
+
+        return row with
         {
             Best = best,
             Installed = installed,

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
@@ -16,47 +15,24 @@ internal sealed class ControlConnection(
 
     internal void Run()
     {
-        byte[] buffer = new byte[4096];
-        int used = 0;
-        long started = Stopwatch.GetTimestamp();
+        LineReader reader = new(socket, options.MaxLine, options.Timeout);
         while (true)
         {
-            int newline = buffer.AsSpan(0, used).IndexOf((byte)'\n');
-            if (newline >= 0)
+            LineOutcome outcome = reader.Next(out ReadOnlySpan<byte> line);
+            if (outcome == LineOutcome.Gone)
             {
-                Answer(buffer.AsSpan(0, newline));
-                Flush();
-                buffer.AsSpan(newline + 1, used - newline - 1).CopyTo(buffer);
-                used -= newline + 1;
-                started = Stopwatch.GetTimestamp();
-                continue;
+                return;
             }
 
-            if (used >= options.MaxLine)
+            if (outcome == LineOutcome.TooLong)
             {
                 Fail(2, $"request longer than {options.MaxLine} octets");
                 Flush();
                 return;
             }
 
-            if (used == buffer.Length)
-            {
-                Array.Resize(ref buffer, Math.Min(buffer.Length * 2, options.MaxLine));
-            }
-
-            // The time is for the whole line: a client that sends one octet a second is a stuck client.
-            if (Stopwatch.GetElapsedTime(started) > options.Timeout)
-            {
-                return;
-            }
-
-            int got = socket.Receive(buffer, used, buffer.Length - used, SocketFlags.None);
-            if (got == 0)
-            {
-                return;
-            }
-
-            used += got;
+            Answer(line);
+            Flush();
         }
     }
 
@@ -199,20 +175,7 @@ internal sealed class ControlConnection(
         }
     }
 
-    /// <summary>Waits on this client's thread, and gives up when the client goes (a closed sending side counts as gone).</summary>
-    private T Await<T>(Task<T> task, CancellationTokenSource cancel)
-    {
-        while (!Task.WaitAny([task], 100).Equals(0))
-        {
-            if (socket.Poll(0, SelectMode.SelectRead) && socket.Available == 0 && !StillListens())
-            {
-                cancel.Cancel();
-                throw new OperationCanceledException();
-            }
-        }
-
-        return task.GetAwaiter().GetResult();
-    }
+    private T Await<T>(Task<T> task, CancellationTokenSource cancel) => ClientWait.For(socket, task, StillListens, cancel);
 
     private bool StillListens()
     {
@@ -230,38 +193,7 @@ internal sealed class ControlConnection(
     private void Stream<T>(IAsyncEnumerable<T> items, JsonTypeInfo<T> type, CancellationTokenSource cancel)
     {
         Begin();
-        IAsyncEnumerator<T> enumerator = items.GetAsyncEnumerator(cancel.Token);
-        try
-        {
-            while (true)
-            {
-                ValueTask<bool> next = enumerator.MoveNextAsync();
-                if (!next.IsCompleted)
-                {
-                    Flush();
-                }
-
-                if (!(next.IsCompleted ? next.GetAwaiter().GetResult() : Await(next.AsTask(), cancel)))
-                {
-                    break;
-                }
-
-                Item(enumerator.Current, type);
-            }
-        }
-        finally
-        {
-            cancel.Cancel();
-            try
-            {
-                enumerator.DisposeAsync().AsTask().Wait(TimeSpan.FromSeconds(1), CancellationToken.None);
-            }
-            catch (Exception e) when (e is AggregateException or NotSupportedException or OperationCanceledException)
-            {
-                // An iterator that still runs ends on its own when it sees the cancellation.
-            }
-        }
-
+        ClientWait.ForEach(socket, items, Flush, item => Item(item, type), StillListens, cancel);
         End();
     }
 

@@ -106,7 +106,12 @@ public sealed record RouteDto
     /// <summary>kernel, originate or bgp.</summary>
     public required string Source { get; init; }
     public string? RejectedBy { get; init; }
+
+    /// <summary>Interface that it leaves through: the kernel route's own, or what the next hop resolves to.</summary>
     public string? Device { get; init; }
+
+    /// <summary>Gateway that the next hop resolves to; null where it is on the link itself, or there is no kernel.</summary>
+    public string? Gateway { get; init; }
     public double? AgeSeconds { get; init; }
 }
 

@@ -16,6 +16,9 @@ internal sealed class ForwardingTable<TPrefix>(FibPolicy<TPrefix> policy, Nextho
     /// <summary>What decides on the routes; replaced by a reload.</summary>
     internal FibPolicy<TPrefix> Policy { get; set; } = policy;
 
+    /// <summary>How next hops are reached.</summary>
+    internal NexthopTable Nexthops => nexthops;
+
     internal void Changed(RibShard<TPrefix> shard, ReadOnlySpan<uint> indexes)
     {
         foreach (uint index in indexes)
