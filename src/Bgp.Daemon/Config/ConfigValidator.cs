@@ -33,6 +33,21 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
         Dynamic();
         Filters(filters, poolNames);
         BirdSockets();
+        NotYet();
+    }
+
+    /// <summary>Keys that are part of the format and that this version does nothing with: said, never passed over in silence.</summary>
+    private void NotYet()
+    {
+        if (root.At("bmp") is { } stations && stations.Nodes().Count > 0)
+        {
+            sink.Warning(stations, "bmp: this version sends nothing to BMP stations; use 'pipit dump mrt' or 'pipit events -f'");
+        }
+
+        if (root.At("kernel", "nexthopObjects") is { } objects && objects.Flag(false))
+        {
+            sink.Warning(objects, "kernel.nexthopObjects: this version writes every route with its own next hops");
+        }
     }
 
     private void Reference(Node? node, string path, string what, string[] names)
