@@ -64,7 +64,7 @@ internal sealed partial class DaemonQueries
                         if (places.TryGetValue(path.Peer, out ushort place))
                         {
                             uint id = path.Peer == RibPeer.Local ? 0 : table.Shard.PathIdOf(index, path);
-                            paths.Add(new DumpPath(place, id, table.Attributes.Get(path.Attr)));
+                            paths.Add(new DumpPath(place, id, table.Attributes.Describe(path.Attr)));
                         }
                     }
 

@@ -279,7 +279,7 @@ internal sealed partial class DaemonQueries
                 continue;
             }
 
-            bool isInstalled = i < multipath && installed.Contains(prefix) && loop.Attributes.Get(path.Attr).Source != RouteSource.Kernel;
+            bool isInstalled = i < multipath && installed.Contains(prefix) && loop.Attributes.Describe(path.Attr).Source != RouteSource.Kernel;
             into.Add(Row(loop, index, prefix, path, i == 0 && selected.Length > 0, isInstalled, filtered));
         }
     }
@@ -287,7 +287,7 @@ internal sealed partial class DaemonQueries
     private RouteDto Row<TPrefix>(RibLoop<TPrefix> loop, uint index, TPrefix prefix, in RibPath path, bool best, bool installed, bool filtered)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
-        PathAttributes attributes = loop.Attributes.Get(path.Attr);
+        PathAttributes attributes = loop.Attributes.Describe(path.Attr);
         RibPeer? peer = loop.Shard.PeerAt(path.Peer);
         string? rejected = (path.Flags & (int)PathFlags.Unresolved) != 0 ? "next hop does not resolve" : null;
         if (filtered && peer is not null && daemon.Peers.Find(peer.Name) is { } session)
@@ -345,7 +345,7 @@ internal sealed partial class DaemonQueries
 
         if (group.Explain(index, session.Peer, out _) == ExportReason.Advertised && group.TryGetAdvertised(index, 0, out AdjRibOutEntry entry))
         {
-            PathAttributes attributes = loop.Attributes.Get(entry.Attr);
+            PathAttributes attributes = loop.Attributes.Describe(entry.Attr);
             RouteDto row = Describe(loop.Shard.PrefixAt(index).ToString()!, attributes, loop.Shard.PeerAt(entry.Source)?.Name);
             into.Add(row with { Best = true });
         }

@@ -231,7 +231,7 @@ internal sealed class EstablishedSession
         }
 
         uint id = _context.Attributes.Intern(canonical);
-        family.Reach(nlri, id, _context.Attributes.Get(id));
+        family.Reach(nlri, id);
         _context.Attributes.Release(id);
     }
 

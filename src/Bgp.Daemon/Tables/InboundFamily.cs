@@ -11,7 +11,7 @@ internal abstract class InboundFamily
     internal abstract AfiSafi Family { get; }
 
     /// <summary>Adds reachable NLRI with an interned attribute set. The caller keeps its own reference.</summary>
-    internal abstract void Reach(ReadOnlySpan<byte> nlri, uint attr, PathAttributes attributes);
+    internal abstract void Reach(ReadOnlySpan<byte> nlri, uint attr);
 
     /// <summary>Adds withdrawn NLRI.</summary>
     internal abstract void Unreach(ReadOnlySpan<byte> nlri);
@@ -68,10 +68,12 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     internal override bool MustWait => Volatile.Read(ref _outstanding) >= MaxOutstanding;
 
     /// <inheritdoc/>
-    internal override void Reach(ReadOnlySpan<byte> nlri, uint attr, PathAttributes attributes)
+    internal override void Reach(ReadOnlySpan<byte> nlri, uint attr)
     {
+        bool drained = IsDrained(attr);
+        PathAttributes? attributes = policy is not null || drained || Interface != 0 ? loop.Attributes.Get(attr) : null;
         uint scoped = 0;
-        if (Interface != 0 && (attributes.LinkLocalNextHop is { IsNone: false } local || (local = attributes.NextHop).IsLinkLocal))
+        if (Interface != 0 && (attributes!.LinkLocalNextHop is { IsNone: false } local || (local = attributes.NextHop).IsLinkLocal))
         {
             attr = scoped = AttributeEditing.WithNextHop(loop.Attributes, attributes, local.WithScope(Interface));
             attributes = loop.Attributes.Get(scoped);
@@ -79,7 +81,6 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
 
         try
         {
-            bool drained = IsDrained(attributes);
             while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
             {
                 if (!NlriScope.IsRoutable(prefix))
@@ -91,23 +92,23 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
                 PathFlags flags = PathFlags.None;
                 if (policy is not null)
                 {
-                    PolicyResult result = policy.Evaluate(prefix, attributes, _context);
+                    PolicyResult result = policy.Evaluate(prefix, attributes!, _context);
                     if (!result.Accept)
                     {
                         flags = PathFlags.Filtered;
                     }
                     else if (result.Edit is not null)
                     {
-                        stored = Edited(attr, attributes, result.Edit);
+                        stored = Edited(attr, attributes!, result.Edit);
                     }
                     else if (drained)
                     {
-                        stored = Edited(attr, attributes, s_drained);
+                        stored = Edited(attr, attributes!, s_drained);
                     }
                 }
                 else if (drained)
                 {
-                    stored = Edited(attr, attributes, s_drained);
+                    stored = Edited(attr, attributes!, s_drained);
                 }
 
                 Add(prefix, pathId, stored, flags);
@@ -233,10 +234,10 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
         }
 
         _edited = AttributeEditing.Apply(loop.Attributes, attributes, edit, peer.LocalAsn);
-        if (!ReferenceEquals(edit, s_drained) && loop.Attributes.Get(_edited) is var made && IsDrained(made))
+        if (!ReferenceEquals(edit, s_drained) && IsDrained(_edited))
         {
             // After the filters, so that none of them prefers the route by accident; one that means to removes the community.
-            uint drained = AttributeEditing.Apply(loop.Attributes, made, s_drained, peer.LocalAsn);
+            uint drained = AttributeEditing.Apply(loop.Attributes, loop.Attributes.Get(_edited), s_drained, peer.LocalAsn);
             loop.Attributes.Release(_edited);
             _edited = drained;
         }
@@ -246,8 +247,16 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     }
 
     /// <summary>GRACEFUL_SHUTDOWN from an external neighbour; an internal one has set LOCAL_PREF itself.</summary>
-    private bool IsDrained(PathAttributes attributes) =>
-        peer.Kind == PeerKind.Ebgp && attributes.Has(AttributeCode.Communities) && attributes.HasCommunity(Community.GracefulShutdown);
+    private bool IsDrained(uint attr)
+    {
+        if (peer.Kind != PeerKind.Ebgp)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> canonical = loop.Attributes.Canonical(attr);
+        return new AttributeSummary(canonical).HasCommunity(canonical, Community.GracefulShutdown);
+    }
 }
 
 /// <summary>Which destinations a router has business with.</summary>

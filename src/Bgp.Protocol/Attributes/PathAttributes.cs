@@ -25,75 +25,23 @@ public enum Origin : byte
 /// 32 for IPv6: global, then link-local), MP_REACH_NLRI, MP_UNREACH_NLRI, AS4_PATH and AS4_AGGREGATOR never. A route that was not learned over BGP starts with the internal attribute
 /// of code 0, which holds its <see cref="LocalRouteInfo"/> and never leaves this host. So for an iBGP neighbour most of an UPDATE is one block copy.
 /// <para>
-/// Only what the decision process asks for is kept as a field; everything else is found in the octets when somebody looks. One set is one object
-/// and one array, about 100 bytes beside the octets.
+/// This is the form for whoever looks at a set as a whole: policies, the command line, tests. The tables keep the octets alone and read an
+/// <see cref="AttributeSummary"/> from them; one object and one array per set would more than double what a full table takes.
 /// </para>
 /// </remarks>
 public sealed partial class PathAttributes
 {
     private readonly byte[] _canonical;
     private readonly LocalBox? _local;
-    private readonly ulong _present;
-    private readonly int _asPathOffset;
-    private readonly int _nextHopOffset;
-    private readonly ushort _asPathOctets;
-    private readonly byte _nextHopOctets;
-    private readonly byte _has;
-    private readonly uint _med;
-    private readonly uint _localPref;
-
-    private const byte HasMed = 1;
-    private const byte HasLocalPref = 2;
+    private readonly AttributeSummary _summary;
 
     private PathAttributes(ReadOnlySpan<byte> canonical)
     {
         _canonical = canonical.ToArray();
-        Hash = HashOf(canonical);
-        AttributeReader reader = new(canonical);
-        while (reader.Next(out _, out byte code, out int offset, out int length) == AttributeStep.Attribute)
+        _summary = new AttributeSummary(canonical);
+        if (_summary.Source != RouteSource.Bgp)
         {
-            ReadOnlySpan<byte> value = canonical.Slice(offset, length);
-            if (code < 64)
-            {
-                _present |= 1UL << code;
-            }
-
-            switch ((AttributeCode)code)
-            {
-                case AttributeCode.Local:
-                    _local = LocalBox.Decode(value);
-                    break;
-                case AttributeCode.Origin when length == 1:
-                    Origin = (Origin)value[0];
-                    break;
-                case AttributeCode.AsPath:
-                    _asPathOffset = offset;
-                    _asPathOctets = (ushort)length;
-                    AsPathLength = Bgp.Protocol.AsPath.Length(value);
-                    NeighborAs = Bgp.Protocol.AsPath.FirstAs(value);
-                    OriginAs = Bgp.Protocol.AsPath.OriginAs(value);
-                    break;
-                case AttributeCode.NextHop when length is 4 or 16 or 32:
-                    _nextHopOffset = offset;
-                    _nextHopOctets = (byte)length;
-                    break;
-                case AttributeCode.MultiExitDisc when length == 4:
-                    _med = BinaryPrimitives.ReadUInt32BigEndian(value);
-                    _has |= HasMed;
-                    break;
-                case AttributeCode.LocalPref when length == 4:
-                    _localPref = BinaryPrimitives.ReadUInt32BigEndian(value);
-                    _has |= HasLocalPref;
-                    break;
-                case AttributeCode.OriginatorId when length == 4:
-                    OriginatorId = BinaryPrimitives.ReadUInt32BigEndian(value);
-                    break;
-                case AttributeCode.ClusterList:
-                    ClusterListLength = length / 4;
-                    break;
-                default:
-                    break;
-            }
+            _local = LocalBox.Decode(ValueOf(AttributeCode.Local));
         }
     }
 
@@ -104,43 +52,46 @@ public sealed partial class PathAttributes
     public ReadOnlySpan<byte> Canonical => _canonical;
 
     /// <summary><see cref="HashOf"/> of the canonical octets.</summary>
-    public ulong Hash { get; }
+    public ulong Hash => HashOf(_canonical);
+
+    /// <summary>What the decision asks for.</summary>
+    public ref readonly AttributeSummary Summary => ref _summary;
 
     /// <summary>ORIGIN.</summary>
-    public Origin Origin { get; }
+    public Origin Origin => _summary.Origin;
 
     /// <summary>AS_PATH length as the decision counts it (RFC 4271 section 9.1.2.2 (a)): a set is 1, confederation segments 0.</summary>
-    public int AsPathLength { get; }
+    public int AsPathLength => _summary.AsPathLength;
 
     /// <summary>First AS number of a path that begins with a sequence, else 0.</summary>
-    public uint NeighborAs { get; }
+    public uint NeighborAs => _summary.NeighborAs;
 
     /// <summary>Last AS number of a path that ends with a sequence, else 0.</summary>
-    public uint OriginAs { get; }
+    public uint OriginAs => Bgp.Protocol.AsPath.OriginAs(AsPath);
 
     /// <summary>MULTI_EXIT_DISC, or null.</summary>
-    public uint? Med => (_has & HasMed) != 0 ? _med : null;
+    public uint? Med => _summary.Med;
 
     /// <summary>LOCAL_PREF, or null.</summary>
-    public uint? LocalPref => (_has & HasLocalPref) != 0 ? _localPref : null;
+    public uint? LocalPref => _summary.LocalPref;
 
     /// <summary>The next hop; for IPv6 the global one (which may be link-local where a neighbour has nothing else). None for a route without.</summary>
-    public IpAddr NextHop => IpAddr.FromBytes(_canonical.AsSpan(_nextHopOffset, Math.Min(_nextHopOctets, (byte)(_nextHopOctets == 4 ? 4 : 16))));
+    public IpAddr NextHop => _summary.NextHop(_canonical);
 
     /// <summary>The link-local next hop that came with a global one (RFC 2545 section 3), or none.</summary>
-    public IpAddr LinkLocalNextHop => _nextHopOctets == 32 ? IpAddr.FromBytes(_canonical.AsSpan(_nextHopOffset + 16, 16)) : default;
+    public IpAddr LinkLocalNextHop => NextHopOctets.Length == 32 ? IpAddr.FromBytes(NextHopOctets[16..]) : default;
 
     /// <summary>The octets of the next hop: 4, 16, 32 or none.</summary>
-    public ReadOnlySpan<byte> NextHopOctets => _canonical.AsSpan(_nextHopOffset, _nextHopOctets);
+    public ReadOnlySpan<byte> NextHopOctets => _summary.NextHopOctets(_canonical);
 
     /// <summary>ORIGINATOR_ID in host order; 0 for none.</summary>
-    public uint OriginatorId { get; }
+    public uint OriginatorId => _summary.OriginatorId;
 
     /// <summary>Cluster ids in CLUSTER_LIST.</summary>
-    public int ClusterListLength { get; }
+    public int ClusterListLength => _summary.ClusterListLength;
 
     /// <summary>Value of AS_PATH, 4-octet AS numbers; empty when absent or empty.</summary>
-    public ReadOnlySpan<byte> AsPath => _canonical.AsSpan(_asPathOffset, _asPathOctets);
+    public ReadOnlySpan<byte> AsPath => _summary.AsPathOctets(_canonical);
 
     /// <summary>Value of COMMUNITIES; empty when absent.</summary>
     public ReadOnlySpan<byte> Communities => ValueOf(AttributeCode.Communities);
@@ -161,7 +112,7 @@ public sealed partial class PathAttributes
     public RouteSource Source => _local is null ? RouteSource.Bgp : _local.Info.Source;
 
     /// <summary>Whether the attribute is there.</summary>
-    public bool Has(AttributeCode code) => (byte)code < 64 ? (_present & (1UL << (byte)code)) != 0 : Find(_canonical, (byte)code, out _, out _);
+    public bool Has(AttributeCode code) => (byte)code < 64 ? (_summary.Present & (1UL << (byte)code)) != 0 : Find(_canonical, (byte)code, out _, out _);
 
     /// <summary>Value of any attribute; empty when absent.</summary>
     public ReadOnlySpan<byte> ValueOf(AttributeCode code) =>
@@ -304,7 +255,10 @@ public sealed partial class PathAttributes
 /// <summary>Octets of the internal attribute: source, kernel protocol, metric (4), gateway length, gateway, interface name.</summary>
 internal static class LocalRouteInfoCodec
 {
-    public const int MaxLength = 7 + 16 + 60;
+    public const int MinLength = 7;
+    public const int MaxLength = MinLength + 16 + 60;
+
+    public static uint MetricOf(ReadOnlySpan<byte> value) => BinaryPrimitives.ReadUInt32BigEndian(value[2..]);
 
     public static int Write(in LocalRouteInfo info, Span<byte> into)
     {
@@ -320,7 +274,7 @@ internal static class LocalRouteInfoCodec
     public static bool TryRead(ReadOnlySpan<byte> value, out LocalRouteInfo info)
     {
         info = default;
-        if (value.Length < 7 || value[6] > 16 || value.Length < 7 + value[6])
+        if (value.Length < MinLength || value[6] > 16 || value.Length < 7 + value[6])
         {
             return false;
         }

@@ -6,47 +6,61 @@ namespace Rib;
 /// Every distinct set of path attributes once, addressed by a 32-bit id.
 /// </summary>
 /// <remarks>
-/// Paths, Adj-RIB-Outs and batches hold ids, so the collector sees one object per distinct set and none per route. Interning compares octets: an
-/// UPDATE whose canonical octets are known costs a hash and one comparison, and nothing is parsed or allocated.
+/// Paths, Adj-RIB-Outs and batches hold ids, and a set is nothing but its canonical octets in an <see cref="OctetStore"/>: the collector sees no object per
+/// set and none per route. Interning compares octets: an UPDATE whose canonical octets are known costs a hash and one comparison, and nothing is parsed or
+/// allocated. Who needs more than an <see cref="AttributeSummary"/> asks <see cref="Get"/>, which makes the object and keeps it as long as the set lives.
 /// <para>References are counted. Taking and dropping one is an interlocked add; the count reaching zero takes the lock and looks again, because an
-/// <see cref="Intern"/> may have found the set meanwhile. Ids are reused only after that. <see cref="Get"/> takes no lock: slots live in chunks that never
-/// move, and a reference that the caller holds keeps its slot filled.</para>
-/// <para>One lock at present: interning is once per UPDATE, and one table per process is what makes ids comparable everywhere. Striping by hash is the
-/// way to more readers. Memory: 8 octets per hash slot, 16 per id, and the <see cref="PathAttributes"/> object.</para>
+/// <see cref="Intern"/> may have found the set meanwhile. Ids are reused only after that. Reading takes no lock: entries live in chunks that never
+/// move, and a reference that the caller holds keeps its entry filled.</para>
+/// <para>Striped by hash, a lock each, because readers intern what arrives while the table interns what it exports; the low bits of an id name its
+/// stripe. Memory per set: 16 octets for the id, 8 for each hash slot (at most ¾ of them in use), and the octets rounded up by a twentieth.</para>
 /// </remarks>
 public sealed class AttributeTable
 {
-    private const int ChunkBits = 12;
-    private const int ChunkSize = 1 << ChunkBits;
+    private const int StripeBits = 2;
+    private const int StripeMask = (1 << StripeBits) - 1;
 
-    private readonly Lock _gate = new();
-    private Entry[][] _chunks = [new Entry[ChunkSize]];
-    private ulong[] _slots = new ulong[1024];
-    private uint _next = 1;
-    private uint _firstFree;
-    private int _count;
-    private long _octets;
+    private readonly Stripe[] _stripes = [new Stripe(), new Stripe(), new Stripe(), new Stripe()];
 
     private struct Entry
     {
-        internal PathAttributes? Value;
         internal int References;
-        internal uint NextFree;
+
+        /// <summary>Where in the hash table, whatever its size; while the entry is free, the next free one.</summary>
+        internal uint Tag;
+        internal uint Address;
+
+        /// <summary>Octets of the set; negative while the entry is free.</summary>
+        internal int Length;
     }
 
     /// <summary>Distinct sets at present.</summary>
-    public int Count => Volatile.Read(ref _count);
+    public int Count
+    {
+        get
+        {
+            int count = 0;
+            foreach (Stripe stripe in _stripes)
+            {
+                count += Volatile.Read(ref stripe.Count);
+            }
 
-    /// <summary>Octets held: canonical octets, objects and tables, estimated from their sizes.</summary>
+            return count;
+        }
+    }
+
+    /// <summary>Octets held for sets, ids and hash slots.</summary>
     public long Bytes
     {
         get
         {
-            lock (_gate)
+            long bytes = 0;
+            foreach (Stripe stripe in _stripes)
             {
-                const int objectSize = 152;
-                return _octets + ((long)_count * objectSize) + (_slots.Length * 8L) + (_chunks.Length * (long)ChunkSize * 16);
+                bytes += stripe.Bytes;
             }
+
+            return bytes;
         }
     }
 
@@ -56,158 +70,246 @@ public sealed class AttributeTable
     public uint Intern(ReadOnlySpan<byte> canonical)
     {
         ulong hash = PathAttributes.HashOf(canonical);
-        lock (_gate)
-        {
-            int mask = _slots.Length - 1;
-            int at = (int)hash & mask;
-            uint tag = (uint)(hash >> 32);
-            while (_slots[at] != 0)
-            {
-                if ((uint)(_slots[at] >> 32) == tag)
-                {
-                    uint found = (uint)_slots[at];
-                    ref Entry known = ref At(found);
-                    if (known.Value!.Canonical.SequenceEqual(canonical))
-                    {
-                        Interlocked.Increment(ref known.References);
-                        return found;
-                    }
-                }
-
-                at = (at + 1) & mask;
-            }
-
-            PathAttributes value = PathAttributes.Decode(canonical);
-            uint id = TakeId();
-            ref Entry entry = ref At(id);
-            entry.Value = value;
-            entry.References = 1;
-            _slots[at] = ((ulong)tag << 32) | id;
-            _count++;
-            _octets += canonical.Length + 24;
-            if (_count > _slots.Length / 4 * 3)
-            {
-                Grow();
-            }
-
-            return id;
-        }
+        int stripe = (int)hash & StripeMask;
+        return (_stripes[stripe].Intern(canonical, (uint)(hash >> 32)) << StripeBits) | (uint)stripe;
     }
 
-    /// <summary>The set. Only while a reference is held.</summary>
-    public PathAttributes Get(uint id) => At(id).Value!;
+    /// <summary>The canonical octets of a set. Only while a reference is held.</summary>
+    public ReadOnlySpan<byte> Canonical(uint id) => StripeOf(id).Canonical(id >> StripeBits);
+
+    /// <summary>The set as an object, the same one each time. Only while a reference is held.</summary>
+    public PathAttributes Get(uint id) => StripeOf(id).Get(id >> StripeBits);
+
+    /// <summary>The set as an object of the caller's own, for those who look at very many of them once. Only while a reference is held.</summary>
+    public PathAttributes Describe(uint id) => PathAttributes.Decode(Canonical(id));
 
     /// <summary>Takes more references.</summary>
-    public void AddRef(uint id, int n = 1) => Interlocked.Add(ref At(id).References, n);
+    public void AddRef(uint id, int n = 1) => Interlocked.Add(ref StripeOf(id).At(id >> StripeBits).References, n);
 
     /// <summary>Drops references; at none the set is forgotten.</summary>
     public void Release(uint id, int n = 1)
     {
-        ref Entry entry = ref At(id);
-        if (Interlocked.Add(ref entry.References, -n) == 0)
+        Stripe stripe = StripeOf(id);
+        if (Interlocked.Add(ref stripe.At(id >> StripeBits).References, -n) == 0)
         {
-            Reclaim(id);
+            stripe.Reclaim(id >> StripeBits);
         }
     }
 
     /// <summary>References to a set, for tests.</summary>
-    public int ReferencesOf(uint id) => Volatile.Read(ref At(id).References);
+    public int ReferencesOf(uint id) => Volatile.Read(ref StripeOf(id).At(id >> StripeBits).References);
 
-    private ref Entry At(uint id) => ref Volatile.Read(ref _chunks)[id >> ChunkBits][id & (ChunkSize - 1)];
+    private Stripe StripeOf(uint id) => _stripes[id & StripeMask];
 
-    private void Reclaim(uint id)
+    /// <summary>The sets whose hashes end in the same bits.</summary>
+    private sealed class Stripe
     {
-        lock (_gate)
+        private const int ChunkBits = 10;
+        private const int ChunkSize = 1 << ChunkBits;
+        private const int FreeEntry = -1;
+
+        internal int Count;
+
+        private readonly Lock _gate = new();
+        private readonly OctetStore _store = new();
+        private Entry[][] _chunks = [new Entry[ChunkSize]];
+        private PathAttributes?[]?[] _objects = [null];
+        private ulong[] _slots = new ulong[256];
+        private int _chunkCount = 1;
+        private uint _next = 1;
+        private uint _firstFree;
+        private int _objectChunks;
+
+        internal long Bytes
+        {
+            get
+            {
+                lock (_gate)
+                {
+                    return _store.Bytes + (_slots.Length * 8L) + ((_chunkCount * 16L) + (_objectChunks * 8L)) * ChunkSize;
+                }
+            }
+        }
+
+        internal ref Entry At(uint id) => ref Volatile.Read(ref _chunks)[id >> ChunkBits][id & (ChunkSize - 1)];
+
+        internal ReadOnlySpan<byte> Canonical(uint id)
         {
             ref Entry entry = ref At(id);
-            if (Volatile.Read(ref entry.References) != 0 || entry.Value is null)
-            {
-                return;
-            }
+            return _store.Read(entry.Address, entry.Length);
+        }
 
-            ulong hash = entry.Value.Hash;
-            int mask = _slots.Length - 1;
-            int at = (int)hash & mask;
-            while ((uint)_slots[at] != id)
+        internal PathAttributes Get(uint id)
+        {
+            PathAttributes?[]? objects = Volatile.Read(ref _objects)[id >> ChunkBits];
+            return objects is null || Volatile.Read(ref objects[id & (ChunkSize - 1)]) is not { } known ? Make(id) : known;
+        }
+
+        internal uint Intern(ReadOnlySpan<byte> canonical, uint tag)
+        {
+            lock (_gate)
+            {
+                int mask = _slots.Length - 1;
+                int at = (int)tag & mask;
+                ulong slot;
+                while ((slot = _slots[at]) != 0)
+                {
+                    if ((uint)(slot >> 32) == tag)
+                    {
+                        ref Entry known = ref At((uint)slot);
+                        if (_store.Read(known.Address, known.Length).SequenceEqual(canonical))
+                        {
+                            Interlocked.Increment(ref known.References);
+                            return (uint)slot;
+                        }
+                    }
+
+                    at = (at + 1) & mask;
+                }
+
+                uint id = TakeId();
+                ref Entry entry = ref At(id);
+                entry.Tag = tag;
+                entry.Address = _store.Add(canonical);
+                entry.Length = canonical.Length;
+                Volatile.Write(ref entry.References, 1);
+                _slots[at] = ((ulong)tag << 32) | id;
+                if (++Count > _slots.Length / 4 * 3)
+                {
+                    Grow();
+                }
+
+                return id;
+            }
+        }
+
+        internal void Reclaim(uint id)
+        {
+            lock (_gate)
+            {
+                ref Entry entry = ref At(id);
+                if (Volatile.Read(ref entry.References) != 0 || entry.Length == FreeEntry)
+                {
+                    return;
+                }
+
+                int mask = _slots.Length - 1;
+                int at = (int)entry.Tag & mask;
+                while ((uint)_slots[at] != id)
+                {
+                    at = (at + 1) & mask;
+                }
+
+                RemoveSlot(at, mask);
+                Count--;
+                _store.Free(entry.Address);
+                if (_objects[id >> ChunkBits] is { } objects)
+                {
+                    objects[id & (ChunkSize - 1)] = null;
+                }
+
+                entry.Length = FreeEntry;
+                entry.Tag = _firstFree;
+                _firstFree = id;
+            }
+        }
+
+        private PathAttributes Make(uint id)
+        {
+            PathAttributes made = PathAttributes.Decode(Canonical(id));
+            lock (_gate)
+            {
+                ref PathAttributes?[]? objects = ref _objects[id >> ChunkBits];
+                if (objects is null)
+                {
+                    Volatile.Write(ref objects, new PathAttributes?[ChunkSize]);
+                    _objectChunks++;
+                }
+
+                ref PathAttributes? place = ref objects[id & (ChunkSize - 1)];
+                if (place is null)
+                {
+                    Volatile.Write(ref place, made);
+                }
+
+                return place!;
+            }
+        }
+
+        /// <summary>Backward-shift deletion: no tombstones, so probes stay short however long the process runs.</summary>
+        private void RemoveSlot(int hole, int mask)
+        {
+            int at = hole;
+            while (true)
             {
                 at = (at + 1) & mask;
+                ulong slot = _slots[at];
+                if (slot == 0)
+                {
+                    break;
+                }
+
+                int home = (int)(slot >> 32) & mask;
+                if (((at - home) & mask) >= ((at - hole) & mask))
+                {
+                    _slots[hole] = slot;
+                    hole = at;
+                }
             }
 
-            RemoveSlot(at, mask);
-            _count--;
-            _octets -= entry.Value.Canonical.Length + 24;
-            entry.Value = null;
-            entry.NextFree = _firstFree;
-            _firstFree = id;
+            _slots[hole] = 0;
         }
-    }
 
-    /// <summary>Backward-shift deletion: no tombstones, so probes stay short however long the process runs.</summary>
-    private void RemoveSlot(int hole, int mask)
-    {
-        int at = hole;
-        while (true)
+        private uint TakeId()
         {
-            at = (at + 1) & mask;
-            ulong slot = _slots[at];
-            if (slot == 0)
+            if (_firstFree != 0)
             {
-                break;
+                uint id = _firstFree;
+                _firstFree = At(id).Tag;
+                return id;
             }
 
-            int home = (int)At((uint)slot).Value!.Hash & mask;
-            if (((at - home) & mask) >= ((at - hole) & mask))
+            uint next = _next++;
+            if (next >> ChunkBits == (uint)_chunkCount)
             {
-                _slots[hole] = slot;
-                hole = at;
+                if (_chunkCount == _chunks.Length)
+                {
+                    Entry[][] longer = new Entry[_chunkCount * 2][];
+                    _chunks.CopyTo(longer, 0);
+                    PathAttributes?[]?[] objects = new PathAttributes?[]?[_chunkCount * 2];
+                    _objects.CopyTo(objects, 0);
+                    Volatile.Write(ref _objects, objects);
+                    Volatile.Write(ref _chunks, longer);
+                }
+
+                _chunks[_chunkCount++] = new Entry[ChunkSize];
             }
+
+            return next;
         }
 
-        _slots[hole] = 0;
-    }
-
-    private uint TakeId()
-    {
-        if (_firstFree != 0)
+        /// <summary>The tag says where a slot belongs in a table of any size, so this reads and writes in order and visits no set.</summary>
+        private void Grow()
         {
-            uint id = _firstFree;
-            _firstFree = At(id).NextFree;
-            return id;
-        }
-
-        uint next = _next++;
-        if (next >> ChunkBits == (uint)_chunks.Length)
-        {
-            Entry[][] longer = new Entry[_chunks.Length + 1][];
-            _chunks.CopyTo(longer, 0);
-            longer[^1] = new Entry[ChunkSize];
-            Volatile.Write(ref _chunks, longer);
-        }
-
-        return next;
-    }
-
-    private void Grow()
-    {
-        ulong[] old = _slots;
-        ulong[] slots = new ulong[old.Length * 2];
-        int mask = slots.Length - 1;
-        foreach (ulong slot in old)
-        {
-            if (slot == 0)
+            ulong[] slots = new ulong[_slots.Length * 2];
+            int mask = slots.Length - 1;
+            foreach (ulong slot in _slots)
             {
-                continue;
+                if (slot == 0)
+                {
+                    continue;
+                }
+
+                int at = (int)(slot >> 32) & mask;
+                while (slots[at] != 0)
+                {
+                    at = (at + 1) & mask;
+                }
+
+                slots[at] = slot;
             }
 
-            int at = (int)At((uint)slot).Value!.Hash & mask;
-            while (slots[at] != 0)
-            {
-                at = (at + 1) & mask;
-            }
-
-            slots[at] = slot;
+            _slots = slots;
         }
-
-        _slots = slots;
     }
 }

@@ -4,11 +4,11 @@ namespace Rib;
 
 /// <summary>What a decision needs to know of one path.</summary>
 /// <param name="Rank">See <see cref="RankKey"/>.</param>
-/// <param name="Attributes">The path's attributes.</param>
+/// <param name="Attributes">What the decision asks of the path's attributes.</param>
 /// <param name="Peer">Who sent it; null only where the peer was never set.</param>
 /// <param name="IgpMetric">Cost of the next hop.</param>
 /// <param name="PathId">ADD-PATH identifier, or 0.</param>
-public readonly record struct Candidate(ulong Rank, PathAttributes Attributes, RibPeer? Peer, uint IgpMetric, uint PathId);
+public readonly record struct Candidate(ulong Rank, AttributeSummary Attributes, RibPeer? Peer, uint IgpMetric, uint PathId);
 
 /// <summary>
 /// The decision process of RFC 4271 section 9.1.2.2 with RFC 4456 section 9, for pairs that <see cref="RankKey"/> leaves equal.

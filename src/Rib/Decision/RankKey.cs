@@ -30,6 +30,12 @@ public static class RankKey
     public static ulong Compute(PathAttributes attributes, bool elevatedByLocalPref)
     {
         ArgumentNullException.ThrowIfNull(attributes);
+        return Compute(attributes.Summary, attributes.Canonical, elevatedByLocalPref);
+    }
+
+    /// <summary>The key of one attribute set, from its canonical octets and their summary.</summary>
+    public static ulong Compute(in AttributeSummary attributes, ReadOnlySpan<byte> canonical, bool elevatedByLocalPref)
+    {
         ulong source;
         uint preference;
         switch (attributes.Source)
@@ -40,7 +46,7 @@ public static class RankKey
                 break;
             case RouteSource.Kernel:
                 source = 10;
-                preference = ~attributes.Local!.Value.Metric;
+                preference = ~attributes.LocalMetric;
                 break;
             default:
                 preference = attributes.LocalPref ?? DefaultLocalPref;
@@ -48,7 +54,7 @@ public static class RankKey
                 break;
         }
 
-        ulong fresh = attributes.HasCommunity(LongLivedStale) ? 0UL : 1UL;
+        ulong fresh = attributes.HasCommunity(canonical, LongLivedStale) ? 0UL : 1UL;
         ulong length = (ulong)(0xFFFF - Math.Min(attributes.AsPathLength, 0xFFFF));
         ulong origin = (ulong)(3 - (int)attributes.Origin);
         return (source << SourceShift) | (fresh << FreshShift) | ((ulong)preference << PreferenceShift) | (length << LengthShift) | origin;

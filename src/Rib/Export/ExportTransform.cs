@@ -42,10 +42,12 @@ public enum ExportReason : byte
 /// interned id that the Adj-RIB-Out can hold. The memory is a direct-mapped cache that grows with collisions up to a bound and holds one reference on
 /// each set it names, so that ids cannot be reused under it; <see cref="Clear"/> gives them up.
 /// </remarks>
-internal sealed class ExportTransform<TPrefix>
+internal sealed partial class ExportTransform<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
-    private const int MaxMemo = 8192;
+    // Routes of one set nearly always come together, so what matters is that the memory stays in a near cache.
+    private const int MaxMemo = 2048;
+    private const int MaxPlain = 32768;
     private const uint DefaultLocalPref = 100;
 
     // Calico: a kernel route without metric counts as 1024, and LOCAL_PREF is what is left of the largest signed value.
@@ -89,16 +91,20 @@ internal sealed class ExportTransform<TPrefix>
             return 0;
         }
 
-        PathAttributes attributes = _attributes.Get(path.Attr);
-        PolicyResult verdict = policy.Evaluate(prefix, attributes, new PolicyContext(source, target));
-        rule = verdict.Rule;
-        if (!verdict.Accept)
+        PolicyEdit? edit = null;
+        if (source.Kind == PeerKind.Local || !policy.AcceptsLearned(prefix))
         {
-            reason = ExportReason.Policy;
-            return 0;
+            PolicyResult verdict = policy.Evaluate(prefix, _attributes.Get(path.Attr), new PolicyContext(source, target));
+            rule = verdict.Rule;
+            edit = verdict.Edit;
+            if (!verdict.Accept)
+            {
+                reason = ExportReason.Policy;
+                return 0;
+            }
         }
 
-        ref Memo memo = ref Find(path.Attr, source, verdict.Edit, attributes);
+        ref Memo memo = ref Find(path.Attr, source, edit);
         reason = memo.Reason;
         if (memo.Exported != 0 && memo.FixedLength + prefix.WireLength > _key.MaxMessageLength)
         {
@@ -122,7 +128,7 @@ internal sealed class ExportTransform<TPrefix>
     private static ulong HashOf(uint attribute, ushort peer, PolicyEdit? edit) =>
         Mix.Hash(((ulong)attribute << 16) | peer, edit is null ? 0 : (ulong)System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(edit));
 
-    private ref Memo Find(uint attribute, RibPeer source, PolicyEdit? edit, PathAttributes attributes)
+    private ref Memo Find(uint attribute, RibPeer source, PolicyEdit? edit)
     {
         ulong hash = HashOf(attribute, source.Index, edit);
         ref Memo memo = ref _memo[(int)hash & (_memo.Length - 1)];
@@ -142,11 +148,11 @@ internal sealed class ExportTransform<TPrefix>
         memo.Attribute = attribute;
         memo.Source = source;
         memo.Edit = edit;
-        memo.Reason = Rewrite(attributes, source, edit, out ReadOnlySpan<byte> canonical);
+        memo.Reason = Rewrite(_attributes.Canonical(attribute), source, edit, out ReadOnlySpan<byte> exported);
         if (memo.Reason == ExportReason.Advertised)
         {
-            memo.Exported = _attributes.Intern(canonical);
-            memo.FixedLength = _packer.FixedLength(_attributes.Get(memo.Exported));
+            memo.Exported = _attributes.Intern(exported);
+            memo.FixedLength = _packer.FixedLength(exported);
         }
 
         return ref memo;
@@ -181,27 +187,38 @@ internal sealed class ExportTransform<TPrefix>
         memo = default;
     }
 
-    private ExportReason Rewrite(PathAttributes attributes, RibPeer source, PolicyEdit? edit, out ReadOnlySpan<byte> canonical)
+    private ExportReason Rewrite(ReadOnlySpan<byte> received, RibPeer source, PolicyEdit? edit, out ReadOnlySpan<byte> canonical)
     {
         canonical = default;
-        if (WellKnown(attributes) is ExportReason kept and not ExportReason.Advertised)
+        AttributeSummary attributes = new(received);
+        if (WellKnown(attributes, received) is ExportReason kept and not ExportReason.Advertised)
         {
             return kept;
         }
 
-        IpAddr nextHop = NextHop(attributes, source, edit, out IpAddr linkLocal);
+        IpAddr nextHop = NextHop(attributes, received, source, edit, out IpAddr linkLocal);
         if (nextHop.IsNone)
         {
             return ExportReason.NoNextHop;
         }
 
-        int room = attributes.Canonical.Length + PathAttributesBuilder.Headroom + EditRoom(edit);
+        int room = received.Length + PathAttributesBuilder.Headroom + EditRoom(edit);
         if (_scratch.Length < room)
         {
             _scratch = new byte[room];
         }
 
-        PathAttributesBuilder builder = new(attributes.Canonical, _scratch);
+        if (edit is null && source.Kind != PeerKind.Local)
+        {
+            int length = RewritePlain(attributes, received, source, nextHop, linkLocal);
+            if (length > 0)
+            {
+                canonical = _scratch.AsSpan(0, length);
+                return ExportReason.Advertised;
+            }
+        }
+
+        PathAttributesBuilder builder = new(received, _scratch);
         builder.StripLocal();
         if (source.Kind == PeerKind.Local)
         {
@@ -237,26 +254,26 @@ internal sealed class ExportTransform<TPrefix>
         return ExportReason.Advertised;
     }
 
-    private ExportReason WellKnown(PathAttributes attributes)
+    private ExportReason WellKnown(in AttributeSummary attributes, ReadOnlySpan<byte> received)
     {
-        if (attributes.Communities.IsEmpty)
+        if (attributes.Communities(received).IsEmpty)
         {
             return ExportReason.Advertised;
         }
 
         // RFC 1997: what the neighbour asked for when it sent the route, so the set before export policy counts.
-        if (attributes.HasCommunity(Community.NoAdvertise))
+        if (attributes.HasCommunity(received, Community.NoAdvertise))
         {
             return ExportReason.NoAdvertise;
         }
 
         bool external = _key.Kind == PeerKind.Ebgp;
-        return external && (attributes.HasCommunity(Community.NoExport) || attributes.HasCommunity(Community.NoExportSubconfed))
+        return external && (attributes.HasCommunity(received, Community.NoExport) || attributes.HasCommunity(received, Community.NoExportSubconfed))
             ? ExportReason.NoExport
             : ExportReason.Advertised;
     }
 
-    private IpAddr NextHop(PathAttributes attributes, RibPeer source, PolicyEdit? edit, out IpAddr linkLocal)
+    private IpAddr NextHop(in AttributeSummary attributes, ReadOnlySpan<byte> received, RibPeer source, PolicyEdit? edit, out IpAddr linkLocal)
     {
         linkLocal = default;
         if (edit is not null && !edit.NextHop.IsNone && Fits(edit.NextHop))
@@ -267,7 +284,7 @@ internal sealed class ExportTransform<TPrefix>
         // RFC 4271 section 5.1.3. A next hop that means something on one link only cannot be passed on, so auto puts ours there. A kernel route's gateway is never a BGP next hop: it need not be reachable from the neighbour.
         bool self = source.Kind == PeerKind.Local
             || _key.NextHopMode == NextHopMode.Self
-            || (_key.NextHopMode == NextHopMode.Auto && (!_key.IsIbgp || attributes.NextHop.IsLinkLocal));
+            || (_key.NextHopMode == NextHopMode.Auto && (!_key.IsIbgp || attributes.NextHop(received).IsLinkLocal));
         if (self)
         {
             linkLocal = _key.SelfLinkLocal;
@@ -275,7 +292,7 @@ internal sealed class ExportTransform<TPrefix>
         }
 
         // The link-local half is dropped: it means something on the link it came from only (RFC 2545 section 3).
-        IpAddr nextHop = attributes.NextHop;
+        IpAddr nextHop = attributes.NextHop(received);
         return Fits(nextHop) && !nextHop.IsLinkLocal ? nextHop : default;
     }
 
@@ -283,7 +300,7 @@ internal sealed class ExportTransform<TPrefix>
         ? nextHop.IsV4 || (nextHop.IsV6 && _key.ExtendedNextHop)
         : nextHop.IsV6;
 
-    private void ForInternal(ref PathAttributesBuilder builder, PathAttributes attributes, RibPeer source, PolicyEdit? edit)
+    private void ForInternal(ref PathAttributesBuilder builder, in AttributeSummary attributes, RibPeer source, PolicyEdit? edit)
     {
         // RFC 4271 section 5.1.5: LOCAL_PREF is in every announcement to an internal peer. AS_PATH stays as it is (5.1.2), so a prepend does nothing.
         if (edit?.LocalPref is uint set)
@@ -308,7 +325,7 @@ internal sealed class ExportTransform<TPrefix>
         }
     }
 
-    private void ForExternal(ref PathAttributesBuilder builder, PathAttributes attributes, RibPeer source, PolicyEdit? edit)
+    private void ForExternal(ref PathAttributesBuilder builder, in AttributeSummary attributes, RibPeer source, PolicyEdit? edit)
     {
         builder.StripForEbgp();
         builder.RemoveLocalPref();
@@ -317,16 +334,16 @@ internal sealed class ExportTransform<TPrefix>
         {
             builder.SetMed(med);
         }
-        else if (source.Kind != PeerKind.Local && !attributes.AsPath.IsEmpty)
+        else if (source.Kind != PeerKind.Local && attributes.HasAsPath)
         {
             // RFC 4271 section 5.1.4: the MED of another AS is not passed on. A route with an empty path began in this AS and keeps its own.
             builder.RemoveMed();
         }
     }
 
-    private static uint FromMetric(PathAttributes attributes)
+    private static uint FromMetric(in AttributeSummary attributes)
     {
-        uint metric = attributes.Local?.Metric ?? 0;
+        uint metric = attributes.LocalMetric;
         return int.MaxValue - Math.Min(metric == 0 ? DefaultMetric : metric, int.MaxValue);
     }
 

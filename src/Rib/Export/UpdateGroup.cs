@@ -253,6 +253,11 @@ public sealed partial class UpdateGroup<TPrefix>
         }
 
         _transform.Export(_rib.PrefixAt(index), best, member, _policy, out ExportReason reason, out rule);
+        if (rule.Length == 0 && reason != ExportReason.NotReflected && _rib.PeerAt(best.Peer) is RibPeer source)
+        {
+            rule = _policy.Evaluate(_rib.PrefixAt(index), _attributes.Describe(best.Attr), new PolicyContext(source, member)).Rule;
+        }
+
         return reason;
     }
 

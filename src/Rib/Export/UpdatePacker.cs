@@ -50,13 +50,12 @@ internal sealed class UpdatePacker<TPrefix>
     /// Octets of an UPDATE with these attributes beside its prefixes: they can be announced when this and one prefix fit the session's limit.
     /// More than any limit when they cannot be written at all.
     /// </summary>
-    internal int FixedLength(PathAttributes attributes)
+    internal int FixedLength(ReadOnlySpan<byte> canonical)
     {
-        bool mp = UsesMpReach(attributes);
-        int length = UpdateEncoder.WriteAttributes(attributes.Canonical, _key.As4, !mp, _wire);
-        return length < 0
+        int length = Wire(canonical, out bool mp, out ReadOnlySpan<byte> nextHop).Length;
+        return length == 0
             ? int.MaxValue / 2
-            : EmptyUpdate + length + (mp ? MpReachHeader + attributes.NextHopOctets.Length : 0) + (_addPath ? 4 : 0);
+            : EmptyUpdate + length + (mp ? MpReachHeader + nextHop.Length : 0) + (_addPath ? 4 : 0);
     }
 
     /// <summary>Adds one announcement, or with attribute 0 one withdrawal.</summary>
@@ -111,7 +110,30 @@ internal sealed class UpdatePacker<TPrefix>
         _itemCount = 0;
     }
 
-    private static bool UsesMpReach(PathAttributes attributes) => TPrefix.Family != AfiSafi.Ipv4Unicast || attributes.NextHopOctets.Length > 4;
+    /// <summary>
+    /// The attributes of a set as they go on the wire, beside MP_REACH_NLRI; empty when they cannot be written. <paramref name="nextHop"/> is what
+    /// MP_REACH_NLRI carries where it is used. The canonical form is the wire form for most sets and neighbours, and then nothing is copied.
+    /// </summary>
+    private ReadOnlySpan<byte> Wire(ReadOnlySpan<byte> canonical, out bool mp, out ReadOnlySpan<byte> nextHop)
+    {
+        AttributeReader reader = new(canonical);
+        bool local = false;
+        nextHop = default;
+        while (reader.Next(out _, out byte code, out int offset, out int octets) == AttributeStep.Attribute && code <= (byte)AttributeCode.NextHop)
+        {
+            local |= code == (byte)AttributeCode.Local;
+            nextHop = code == (byte)AttributeCode.NextHop ? canonical.Slice(offset, octets) : default;
+        }
+
+        mp = TPrefix.Family != AfiSafi.Ipv4Unicast || nextHop.Length > 4;
+        if (!mp && !local && _key.As4 && canonical.Length <= _wire.Length)
+        {
+            return canonical;
+        }
+
+        int length = UpdateEncoder.WriteAttributes(canonical, _key.As4, !mp, _wire);
+        return _wire.AsSpan(0, Math.Max(0, length));
+    }
 
     private int NlriLength(in TPrefix prefix) => prefix.WireLength + (_addPath ? 4 : 0);
 
@@ -176,18 +198,14 @@ internal sealed class UpdatePacker<TPrefix>
 
     private void Announce(UpdateLog log, in Bucket bucket)
     {
-        PathAttributes attributes = _attributes.Get(bucket.Attribute);
-        bool mp = UsesMpReach(attributes);
-        int length = UpdateEncoder.WriteAttributes(attributes.Canonical, _key.As4, !mp, _wire);
-        ReadOnlySpan<byte> wire = _wire.AsSpan(0, length);
-        ReadOnlySpan<byte> nextHop = mp ? attributes.NextHopOctets : default;
-        int overhead = EmptyUpdate + length + (mp ? MpReachHeader + nextHop.Length : 0);
+        ReadOnlySpan<byte> wire = Wire(_attributes.Canonical(bucket.Attribute), out bool mp, out ReadOnlySpan<byte> nextHop);
+        int overhead = EmptyUpdate + wire.Length + (mp ? MpReachHeader + nextHop.Length : 0);
         int item = bucket.First;
         int left = bucket.Octets;
         while (item >= 0)
         {
             int room = Math.Min(_key.MaxMessageLength, overhead + left);
-            UpdateWriter writer = UpdateWriter.Reach(log.Reserve(room), room, TPrefix.Family, wire, nextHop, _addPath);
+            UpdateWriter writer = UpdateWriter.Reach(log.Reserve(room), room, TPrefix.Family, wire, mp ? nextHop : default, _addPath);
             left -= Fill(ref writer, ref item);
             log.Commit(writer.Finish(), bucket.Target);
             Messages++;

@@ -29,6 +29,7 @@ public sealed class FilterPolicy<TPrefix> : IRoutePolicy<TPrefix>
     public static IReadOnlyList<string> BuiltIn { get; } = ["all", "none", "calico-export", "calico-import"];
 
     private readonly Step[] _steps;
+    private readonly StepKind _learned;
     private readonly bool _guard;
     private readonly string _end;
 
@@ -92,6 +93,7 @@ public sealed class FilterPolicy<TPrefix> : IRoutePolicy<TPrefix>
         }
 
         _steps = [.. steps];
+        _learned = steps.Count > 0 ? steps[0].Kind : StepKind.None;
         _guard = export && scope.Guard;
         key.Append(CultureInfo.InvariantCulture, $";guard={_guard};end={_end}");
         ContentKey = key.ToString();
@@ -102,6 +104,15 @@ public sealed class FilterPolicy<TPrefix> : IRoutePolicy<TPrefix>
 
     /// <inheritdoc/>
     public bool AcceptsAll => !_guard && _steps is [{ Kind: StepKind.All or StepKind.CalicoImport }, ..];
+
+    /// <inheritdoc/>
+    /// <remarks>The guard is about routes of this host alone.</remarks>
+    public bool AcceptsLearned(in TPrefix prefix) => _learned switch
+    {
+        StepKind.All or StepKind.CalicoImport => true,
+        StepKind.Reflected => prefix.Length > 0,
+        _ => false,
+    };
 
     /// <inheritdoc/>
     public PolicyResult Evaluate(in TPrefix prefix, PathAttributes attributes, in PolicyContext context)

@@ -56,4 +56,10 @@ public interface IRoutePolicy<TPrefix>
 
     /// <summary>Whether every route is accepted unchanged, so that asking can be left out.</summary>
     bool AcceptsAll => false;
+
+    /// <summary>
+    /// Whether a route learned over BGP for this prefix is accepted unchanged whatever its attributes and its source, so that asking, and looking at the
+    /// attributes, can be left out.
+    /// </summary>
+    bool AcceptsLearned(in TPrefix prefix) => AcceptsAll;
 }

@@ -5,6 +5,7 @@ namespace Rib;
 /// <summary>The part of the table that decides.</summary>
 public sealed partial class RibShard<TPrefix>
 {
+    private (Candidate Path, int At)[] _candidates = new (Candidate, int)[8];
     private HashSet<IpAddr> _changedNextHops = [];
     private HashSet<IpAddr> _walking = [];
     private uint _walkCursor;
@@ -13,8 +14,7 @@ public sealed partial class RibShard<TPrefix>
     /// <summary>The decision's view of a stored path.</summary>
     public Candidate CandidateOf(uint index, in Path path)
     {
-        ref readonly RankInfo info = ref Rank(path.Attr);
-        return new Candidate(path.Rank, info.Attributes!, PeerAt(path.Peer), info.Metric, PathIdOf(index, path));
+        return CandidateOf(path, PathIdOf(index, path));
     }
 
     /// <inheritdoc/>
@@ -118,15 +118,22 @@ public sealed partial class RibShard<TPrefix>
     /// <summary>Every next hop of a path learned over BGP: what a resolver must go on tracking.</summary>
     public IReadOnlySet<IpAddr> NextHopsInUse()
     {
+        // The resolver forgets the others, so they must be asked for again when they come back.
+        Array.Clear(_nextHops);
         HashSet<IpAddr> inUse = [];
         HashSet<uint> seen = [];
         for (uint index = 1; index < _index.Limit; index++)
         {
             foreach (ref readonly Path path in AllPaths(index))
             {
-                if (seen.Add(path.Attr) && _attributes.Get(path.Attr) is { Source: RouteSource.Bgp } attributes)
+                if (seen.Add(path.Attr))
                 {
-                    inUse.Add(attributes.NextHop);
+                    ReadOnlySpan<byte> canonical = _attributes.Canonical(path.Attr);
+                    AttributeSummary attributes = new(canonical);
+                    if (attributes.Source == RouteSource.Bgp)
+                    {
+                        inUse.Add(attributes.NextHop(canonical));
+                    }
                 }
             }
         }
@@ -143,8 +150,9 @@ public sealed partial class RibShard<TPrefix>
         for (int i = 0; i < paths.Length; i++)
         {
             ref Path path = ref paths[i];
-            ref readonly RankInfo info = ref Rank(path.Attr);
-            if (info.Attributes!.Source != RouteSource.Bgp || !_walking.Contains(info.Attributes.NextHop))
+            ReadOnlySpan<byte> canonical = _attributes.Canonical(path.Attr);
+            RankInfo info = Rank(path.Attr);
+            if (info.Attributes.Source != RouteSource.Bgp || !_walking.Contains(info.Attributes.NextHop(canonical)))
             {
                 continue;
             }
@@ -173,62 +181,69 @@ public sealed partial class RibShard<TPrefix>
         }
     }
 
-    private ref readonly RankInfo Rank(uint attrId)
+    private RankInfo Rank(uint attrId)
     {
-        if (attrId >= _ranks.Length)
+        ReadOnlySpan<byte> canonical = _attributes.Canonical(attrId);
+        AttributeSummary attributes = new(canonical);
+        return new RankInfo
         {
-            Array.Resize(ref _ranks, (int)Math.Max(attrId + 1, (uint)_ranks.Length * 2));
+            Attributes = attributes,
+            Rank = RankKey.Compute(attributes, canonical, _options.ElevatedByLocalPref),
+            NextHop = Resolve(attributes, canonical),
+        };
+    }
+
+    private NextHopState Resolve(in AttributeSummary attributes, ReadOnlySpan<byte> canonical)
+    {
+        if (attributes.Source != RouteSource.Bgp)
+        {
+            return new NextHopState(true, 0);
         }
 
-        ref RankInfo info = ref _ranks[attrId];
-        PathAttributes attributes = _attributes.Get(attrId);
-        if (!ReferenceEquals(info.Attributes, attributes) || info.Resolution != _resolution)
+        IpAddr nextHop = attributes.NextHop(canonical);
+        ref KnownNextHop known = ref _nextHops[(int)Mix.Hash(nextHop.Hi, nextHop.Lo) & (KnownNextHops - 1)];
+        if (known.Resolution != _resolution || known.Address != nextHop)
         {
-            NextHopState state = attributes.Source == RouteSource.Bgp ? _resolver.Resolve(attributes.NextHop) : new NextHopState(true, 0);
-            info = new RankInfo
-            {
-                Attributes = attributes,
-                Rank = RankKey.Compute(attributes, _options.ElevatedByLocalPref),
-                Metric = state.Metric,
-                Resolution = _resolution,
-                Flags = (state.Resolved ? PathFlags.None : PathFlags.Unresolved) | (attributes.Med is > 0 ? PathFlags.HasMed : PathFlags.None),
-            };
+            known = new KnownNextHop { Address = nextHop, State = _resolver.Resolve(nextHop), Resolution = _resolution };
         }
 
-        return ref info;
+        return known.State;
+    }
+
+    private Candidate CandidateOf(in Path path, uint pathId)
+    {
+        ReadOnlySpan<byte> canonical = _attributes.Canonical(path.Attr);
+        AttributeSummary attributes = new(canonical);
+        return new Candidate(path.Rank, attributes, PeerAt(path.Peer), Resolve(attributes, canonical).Metric, pathId);
     }
 
     private bool IsBetter(ref PrefixEntry<TPrefix> entry, int a, int b) =>
         DecisionProcess.CompareTies(CandidateAt(ref entry, a), CandidateAt(ref entry, b), out _) > 0;
 
-    private Candidate CandidateAt(ref PrefixEntry<TPrefix> entry, int at)
-    {
-        Path path = _blocks.Span(entry.Block, entry.Count)[at];
-        ref readonly RankInfo info = ref Rank(path.Attr);
-        return new Candidate(path.Rank, info.Attributes!, PeerAt(path.Peer), info.Metric, _blocks.PathId(entry.Block + (uint)at));
-    }
+    private Candidate CandidateAt(ref PrefixEntry<TPrefix> entry, int at) =>
+        CandidateOf(_blocks.Span(entry.Block, entry.Count)[at], _blocks.PathId(entry.Block + (uint)at));
 
-    /// <summary>Puts the best eligible path at the head, looking at the whole set.</summary>
+    /// <summary>
+    /// Puts the best eligible path at the head, looking at the whole set. The ranks, which lie in the paths themselves, leave one path or few; only when
+    /// they leave more than one are attributes looked at.
+    /// </summary>
     private void Elect(ref PrefixEntry<TPrefix> entry)
     {
-        bool anyMed = (entry.Flags & EntryFlags.AnyMed) != 0;
         ReadOnlySpan<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        ulong top = 0;
         int best = -1;
+        int equal = 0;
         for (int i = 0; i < paths.Length; i++)
         {
-            if (!IsEligible(paths[i]) || (best >= 0 && paths[i].Rank < paths[best].Rank))
+            if (!IsEligible(paths[i]) || (best >= 0 && paths[i].Rank < top))
             {
                 continue;
             }
 
-            if (anyMed && IsRemovedByMed(ref entry, i))
+            equal = best >= 0 && paths[i].Rank == top ? equal + 1 : 1;
+            if (equal == 1)
             {
-                continue;
-            }
-
-            if (best < 0 || paths[i].Rank > paths[best].Rank || IsBetter(ref entry, i, best))
-            {
-                best = i;
+                (top, best) = (paths[i].Rank, i);
             }
         }
 
@@ -237,16 +252,55 @@ public sealed partial class RibShard<TPrefix>
             return;
         }
 
+        if (equal > 1)
+        {
+            best = ElectAmong(ref entry, top, equal);
+        }
+
         Swap(ref entry, 0, best);
     }
 
-    private bool IsRemovedByMed(ref PrefixEntry<TPrefix> entry, int at)
+    /// <summary>The best of the eligible paths with rank <paramref name="top"/>, of which there are <paramref name="count"/>.</summary>
+    private int ElectAmong(ref PrefixEntry<TPrefix> entry, ulong top, int count)
     {
+        if (_candidates.Length < count)
+        {
+            Array.Resize(ref _candidates, count * 2);
+        }
+
         ReadOnlySpan<Path> paths = _blocks.Span(entry.Block, entry.Count);
-        Candidate candidate = CandidateAt(ref entry, at);
+        Span<(Candidate Path, int At)> candidates = _candidates.AsSpan(0, count);
+        int filled = 0;
+        bool anyMed = false;
         for (int i = 0; i < paths.Length; i++)
         {
-            if (i != at && IsEligible(paths[i]) && paths[i].Rank == candidate.Rank && DecisionProcess.MedRemoves(CandidateAt(ref entry, i), candidate))
+            if (IsEligible(paths[i]) && paths[i].Rank == top)
+            {
+                candidates[filled++] = (CandidateAt(ref entry, i), i);
+                anyMed |= (paths[i].Flags & (ushort)PathFlags.HasMed) != 0;
+            }
+        }
+
+        int best = -1;
+        for (int i = 0; i < count; i++)
+        {
+            if ((!anyMed || !IsRemovedByMed(candidates, i))
+                && (best < 0 || DecisionProcess.CompareTies(candidates[i].Path, candidates[best].Path, out _) > 0))
+            {
+                best = i;
+            }
+        }
+
+        int at = candidates[best].At;
+        candidates.Clear();
+        return at;
+    }
+
+    private static bool IsRemovedByMed(ReadOnlySpan<(Candidate Path, int At)> candidates, int at)
+    {
+        for (int i = 0; i < candidates.Length; i++)
+        {
+            if (i != at && DecisionProcess.MedRemoves(candidates[i].Path, candidates[at].Path))
             {
                 return true;
             }

@@ -20,6 +20,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
     private const int EpochShift = 8;
+    private const int KnownNextHops = 256;
 
     private readonly AttributeTable _attributes;
     private readonly INextHopResolver _resolver;
@@ -30,7 +31,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     private readonly List<uint> _leaving = [];
     private PeerState[] _peers = new PeerState[16];
     private Path[] _scratch = new Path[64];
-    private RankInfo[] _ranks = new RankInfo[256];
+    private readonly KnownNextHop[] _nextHops = new KnownNextHop[KnownNextHops];
     private int _resolution = 1;
 
     private struct PeerState
@@ -42,14 +43,24 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         internal int Stale;
     }
 
-    /// <summary>What an attribute set means for ranking, remembered by id; valid for the same object and the same state of the next hops.</summary>
-    private struct RankInfo
+    /// <summary>How a next hop resolves, remembered as long as none changes: most routes share few.</summary>
+    private struct KnownNextHop
     {
-        internal PathAttributes? Attributes;
-        internal ulong Rank;
-        internal uint Metric;
+        internal IpAddr Address;
+        internal NextHopState State;
         internal int Resolution;
-        internal PathFlags Flags;
+    }
+
+    /// <summary>What an attribute set means for ranking at present.</summary>
+    private readonly ref struct RankInfo
+    {
+        internal ulong Rank { get; init; }
+
+        internal NextHopState NextHop { get; init; }
+
+        internal AttributeSummary Attributes { get; init; }
+
+        internal PathFlags Flags => (NextHop.Resolved ? PathFlags.None : PathFlags.Unresolved) | (Attributes.Med is > 0 ? PathFlags.HasMed : PathFlags.None);
     }
 
     /// <summary>An empty table.</summary>
@@ -92,30 +103,66 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     /// <summary>Paths of an earlier session of a peer that this one has not confirmed.</summary>
     public int StaleCount(ushort peer) => peer < _peers.Length ? _peers[peer].Stale : 0;
 
+    /// <summary>
+    /// Asks the processor for what <see cref="Reach"/> and <see cref="Unreach"/> of these prefixes will touch, one step of the chain per
+    /// call: the slot (<paramref name="step"/> 0), the entry that it names (1), the entry's paths (2). A caller with many prefixes runs the steps over them a window
+    /// apart, so that each miss overlaps with the work on the prefixes before.
+    /// </summary>
+    public void Prefetch(ReadOnlySpan<TPrefix> prefixes, int step)
+    {
+        switch (step)
+        {
+            case 0:
+                _index.Prefetch(prefixes);
+                break;
+            case 1:
+                _index.PrefetchEntries(prefixes);
+                break;
+            default:
+                foreach (ref readonly TPrefix prefix in prefixes)
+                {
+                    uint block = _index.BlockOf(prefix);
+                    if (block != 0)
+                    {
+                        _blocks.Prefetch(block);
+                    }
+                }
+
+                break;
+        }
+    }
+
     /// <summary>Stores or replaces one path per prefix. <paramref name="pathIds"/> is empty or as long as <paramref name="prefixes"/>.</summary>
     public void Reach(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer, uint attrId, PathFlags flags)
     {
-        ref readonly RankInfo info = ref Rank(attrId);
+        RankInfo info = Rank(attrId);
         ref PeerState state = ref StateOf(peer);
-        ushort wanted = (ushort)((byte)(flags | info.Flags) | (state.Epoch << EpochShift));
-        Prefetch(prefixes);
+        Path path = new()
+        {
+            Rank = info.Rank,
+            Attr = attrId,
+            Peer = peer,
+            Flags = (ushort)((byte)(flags | info.Flags) | (state.Epoch << EpochShift)),
+        };
+        Path withId = path;
+        withId.Flags |= (ushort)PathFlags.HasPathId;
+        int taken = 0;
         for (int i = 0; i < prefixes.Length; i++)
         {
-            Path path = new() { Rank = info.Rank, Attr = attrId, Peer = peer, Flags = wanted };
             uint pathId = pathIds.IsEmpty ? 0 : pathIds[i];
-            if (pathId != 0)
-            {
-                path.Flags |= (ushort)PathFlags.HasPathId;
-            }
+            taken += Store(_index.FindOrAdd(prefixes[i]), pathId == 0 ? path : withId, pathId, ref state) ? 1 : 0;
+        }
 
-            Store(_index.FindOrAdd(prefixes[i]), path, pathId, ref state);
+        // The caller's own reference keeps the set until here.
+        if (taken > 0)
+        {
+            _attributes.AddRef(attrId, taken);
         }
     }
 
     /// <summary>Removes the peer's path to each prefix; unknown ones are no error.</summary>
     public void Unreach(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer)
     {
-        Prefetch(prefixes);
         for (int i = 0; i < prefixes.Length; i++)
         {
             if (_index.TryFind(prefixes[i], out uint index))
@@ -266,20 +313,6 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         return ref _peers[peer];
     }
 
-    private void Prefetch(ReadOnlySpan<TPrefix> prefixes)
-    {
-        if (prefixes.Length < 4)
-        {
-            return;
-        }
-
-        _index.Prefetch(prefixes);
-        foreach (ref readonly TPrefix prefix in prefixes)
-        {
-            _index.PrefetchEntry(prefix);
-        }
-    }
-
     private int Find(in PrefixEntry<TPrefix> entry, ushort peer, uint pathId)
     {
         if (entry.Count == 0)
@@ -300,7 +333,8 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         return -1;
     }
 
-    private void Store(uint index, in Path path, uint pathId, ref PeerState state)
+    /// <summary>Stores a path; whether it holds one more reference to its attribute set, which the caller takes.</summary>
+    private bool Store(uint index, in Path path, uint pathId, ref PeerState state)
     {
         ref PrefixEntry<TPrefix> entry = ref _index[index];
         int at = Find(entry, path.Peer, pathId);
@@ -309,7 +343,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             Path old = _blocks.Span(entry.Block, entry.Count)[at];
             if (old.Attr == path.Attr && old.Rank == path.Rank && old.Flags == path.Flags)
             {
-                return;
+                return false;
             }
 
             if ((old.Flags ^ path.Flags) >> EpochShift != 0)
@@ -321,35 +355,31 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             {
                 // Confirmed by a new session: nothing that anyone sees changes.
                 _blocks.Span(entry.Block, entry.Count)[at].Flags = path.Flags;
-                return;
+                return false;
             }
 
             state.Filtered += (path.Flags & (ushort)PathFlags.Filtered) - (old.Flags & (ushort)PathFlags.Filtered);
-            if (old.Attr != path.Attr)
-            {
-                _attributes.AddRef(path.Attr);
-            }
-
             Replace(index, ref entry, at, old, path);
-            if (old.Attr != path.Attr)
+            if (old.Attr == path.Attr)
             {
-                _attributes.Release(old.Attr);
+                return false;
             }
 
-            return;
+            _attributes.Release(old.Attr);
+            return true;
         }
 
         if (entry.Count == 1 << PathBlocks.MaxClass)
         {
             // More paths to one prefix than any network has: the newcomer is not stored, and so not selected.
-            return;
+            return false;
         }
 
-        _attributes.AddRef(path.Attr);
         state.Paths++;
         state.Filtered += path.Flags & (ushort)PathFlags.Filtered;
         TotalPaths++;
         Append(index, ref entry, path, pathId);
+        return true;
     }
 
     private void Append(uint index, ref PrefixEntry<TPrefix> entry, in Path path, uint pathId)
