@@ -35,6 +35,9 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
 
     private const int MaxRuns = 256;
 
+    // Far enough ahead that a line from memory is there in time, near enough that it is still there.
+    private const int PrefetchWindow = 24;
+
     private readonly TPrefix[] _prefixes = new TPrefix[MaxPrefixes];
     private readonly Run[] _runs = new Run[MaxRuns];
     private uint[]? _pathIds;
@@ -97,11 +100,19 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
     internal override int Execute(RibLoop<TPrefix> loop)
     {
         bool current = loop.IsCurrent(Peer, Session);
+        int window = -2 * PrefetchWindow;
         for (int i = 0; i < _runCount; i++)
         {
             ref Run run = ref _runs[i];
             if (current)
             {
+                for (; window < run.Start + run.Count; window += PrefetchWindow)
+                {
+                    Prefetch(loop.Shard, window + (2 * PrefetchWindow), 0);
+                    Prefetch(loop.Shard, window + PrefetchWindow, 1);
+                    Prefetch(loop.Shard, window, 2);
+                }
+
                 ReadOnlySpan<TPrefix> prefixes = _prefixes.AsSpan(run.Start, run.Count);
                 ReadOnlySpan<uint> pathIds = _pathIds is null ? default : _pathIds.AsSpan(run.Start, run.Count);
                 if (run.Attr == 0)
@@ -144,6 +155,16 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
         }
 
         _count = _runCount = 0;
+    }
+
+    private void Prefetch(RibShard<TPrefix> shard, int from, int step)
+    {
+        int start = Math.Max(from, 0);
+        int end = Math.Min(from + PrefetchWindow, _count);
+        if (start < end)
+        {
+            shard.Prefetch(_prefixes.AsSpan(start, end - start), step);
+        }
     }
 
     private void Recycle(RibLoop<TPrefix> loop)

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
 namespace Rib;
 
 /// <summary>What a group last announced under one prefix index (and path slot).</summary>
@@ -39,6 +42,17 @@ internal sealed class AdjRibOut(int stride)
         ulong at = ((ulong)index * (uint)stride) + (uint)slot;
         ulong chunk = at >> ChunkBits;
         return chunk < (ulong)_chunks.Length ? _chunks[chunk][at & (ChunkSize - 1)] : default;
+    }
+
+    /// <summary>Asks the processor for the first slot of a prefix.</summary>
+    internal unsafe void Prefetch(uint index)
+    {
+        ulong at = (ulong)index * (uint)stride;
+        ulong chunk = at >> ChunkBits;
+        if (Sse.IsSupported && chunk < (ulong)_chunks.Length)
+        {
+            Sse.Prefetch0(Unsafe.AsPointer(ref _chunks[chunk][at & (ChunkSize - 1)]));
+        }
     }
 
     /// <summary>Replaces the entry of a slot.</summary>

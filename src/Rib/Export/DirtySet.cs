@@ -61,6 +61,9 @@ internal sealed class DirtySet
         return true;
     }
 
+    /// <summary>The index that is taken after <paramref name="offset"/> others, or 0: for whoever wants its data near by then.</summary>
+    internal uint Peek(int offset) => offset < _count ? _queue[(_head + offset) & (_queue.Length - 1)] : 0;
+
     private void Grow()
     {
         uint[] longer = new uint[_queue.Length * 2];

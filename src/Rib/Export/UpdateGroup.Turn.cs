@@ -8,6 +8,8 @@ public sealed partial class UpdateGroup<TPrefix>
     /// <summary>The most paths per prefix with ADD-PATH.</summary>
     public const int MaxPaths = 64;
 
+    private const int PrefetchDistance = 16;
+
     // Whom the runs of this turn concern: everyone, everyone but one, or only those marked one by one.
     private bool _wakeAll;
     private int _wakeAllExcept = -1;
@@ -22,6 +24,7 @@ public sealed partial class UpdateGroup<TPrefix>
 
         for (; budget > 0 && _dirty.TryTake(out uint index); budget--)
         {
+            _adjRibOut.Prefetch(_dirty.Peek(PrefetchDistance));
             Compute(index, encode);
         }
 

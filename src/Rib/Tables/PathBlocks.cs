@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
 namespace Rib;
 
 /// <summary>
@@ -77,6 +80,15 @@ internal sealed class PathBlocks
     }
 
     internal Span<Path> Span(uint block, int count) => _chunks[block >> ChunkBits].AsSpan((int)(block & (ChunkSize - 1)), count);
+
+    /// <summary>Asks the processor for a block.</summary>
+    internal unsafe void Prefetch(uint block)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(Unsafe.AsPointer(ref _chunks[block >> ChunkBits][block & (ChunkSize - 1)]));
+        }
+    }
 
     internal uint PathId(uint at) => _pathIds[at >> ChunkBits] is { } page ? page[at & (ChunkSize - 1)] : 0;
 

@@ -46,7 +46,9 @@ internal enum EntryFlags : byte
 /// </summary>
 /// <remarks>
 /// Open addressing with linear probing at most ¾ full; a slot holds 32 bits of the hash beside the number, so that a probe that does not match costs no
-/// visit to the entry. Entries live in chunks that never move. Numbers are reused after <see cref="Remove"/>. Memory: 8 octets a slot and the entry.
+/// visit to the entry. The same 32 bits say where a slot belongs, so that growing and removing read the slots in order and visit no entry at all: doubling a
+/// table of a million is a few milliseconds instead of a million cache misses. Entries live in chunks that never move. Numbers are reused
+/// after <see cref="Remove"/>. Memory: 8 octets a slot and the entry.
 /// </remarks>
 internal sealed class PrefixIndex<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
@@ -83,35 +85,41 @@ internal sealed class PrefixIndex<TPrefix>
         {
             unsafe
             {
-                Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.Add(ref first, (int)prefix.Hash & mask)));
+                Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.Add(ref first, (int)TagOf(prefix) & mask)));
             }
         }
     }
 
-    /// <summary>Asks for the entry behind a slot that <see cref="Prefetch"/> brought in.</summary>
-    internal void PrefetchEntry(in TPrefix prefix)
+    /// <summary>Asks for the entries behind the slots that <see cref="Prefetch"/> brought in.</summary>
+    internal unsafe void PrefetchEntries(ReadOnlySpan<TPrefix> prefixes)
     {
         if (!Sse.IsSupported)
         {
             return;
         }
 
-        ulong slot = _slots[(int)prefix.Hash & (_slots.Length - 1)];
-        if (slot != 0)
+        foreach (ref readonly TPrefix prefix in prefixes)
         {
-            unsafe
+            ulong slot = FirstSlot(prefix);
+            if (slot != 0)
             {
                 Sse.Prefetch0(Unsafe.AsPointer(ref this[(uint)slot]));
             }
         }
     }
 
+    /// <summary>The block of the prefix, if its slot is the first one looked at; else 0.</summary>
+    internal uint BlockOf(in TPrefix prefix)
+    {
+        ulong slot = FirstSlot(prefix);
+        return (uint)(slot >> 32) == TagOf(prefix) && slot != 0 ? this[(uint)slot].Block : 0;
+    }
+
     internal bool TryFind(in TPrefix prefix, out uint index)
     {
-        ulong hash = prefix.Hash;
+        uint tag = TagOf(prefix);
         int mask = _slots.Length - 1;
-        int at = (int)hash & mask;
-        uint tag = (uint)(hash >> 32);
+        int at = (int)tag & mask;
         ulong slot;
         while ((slot = _slots[at]) != 0)
         {
@@ -135,10 +143,9 @@ internal sealed class PrefixIndex<TPrefix>
             Grow();
         }
 
-        ulong hash = prefix.Hash;
+        uint tag = TagOf(prefix);
         int mask = _slots.Length - 1;
-        int at = (int)hash & mask;
-        uint tag = (uint)(hash >> 32);
+        int at = (int)tag & mask;
         ulong slot;
         while ((slot = _slots[at]) != 0)
         {
@@ -164,7 +171,7 @@ internal sealed class PrefixIndex<TPrefix>
     {
         ref PrefixEntry<TPrefix> entry = ref this[index];
         int mask = _slots.Length - 1;
-        int hole = (int)entry.Prefix.Hash & mask;
+        int hole = (int)TagOf(entry.Prefix) & mask;
         while ((uint)_slots[hole] != index)
         {
             hole = (hole + 1) & mask;
@@ -180,7 +187,7 @@ internal sealed class PrefixIndex<TPrefix>
                 break;
             }
 
-            int home = (int)this[(uint)slot].Prefix.Hash & mask;
+            int home = (int)(slot >> 32) & mask;
             if (((at - home) & mask) >= ((at - hole) & mask))
             {
                 _slots[hole] = slot;
@@ -194,6 +201,10 @@ internal sealed class PrefixIndex<TPrefix>
         _firstFree = index;
         Count--;
     }
+
+    private ulong FirstSlot(in TPrefix prefix) => _slots[(int)TagOf(prefix) & (_slots.Length - 1)];
+
+    private static uint TagOf(in TPrefix prefix) => (uint)(prefix.Hash >> 32);
 
     private uint TakeIndex()
     {
@@ -225,7 +236,7 @@ internal sealed class PrefixIndex<TPrefix>
                 continue;
             }
 
-            int at = (int)this[(uint)slot].Prefix.Hash & mask;
+            int at = (int)(slot >> 32) & mask;
             while (slots[at] != 0)
             {
                 at = (at + 1) & mask;
