@@ -1,4 +1,5 @@
 using Bgp.Daemon.Peers;
+using Bgp.Daemon.Runtime;
 using Bgp.Daemon.Tables;
 using Bgp.Protocol;
 using Microsoft.Extensions.Logging;
@@ -14,6 +15,15 @@ internal sealed class DaemonContext
     internal required TimeProvider Time { get; init; }
 
     internal required ILogger Log { get; init; }
+
+    /// <summary>Where sessions put what they must not do on the thread that they are on.</summary>
+    internal IWorkScheduler Scheduler { get; init; } = PoolScheduler.Instance;
+
+    /// <summary>What opens connections.</summary>
+    internal IDialer Dialer { get; init; } = SocketDialer.Instance;
+
+    /// <summary>What timers are jittered with.</summary>
+    internal Random Random { get; init; } = Random.Shared;
 
     internal required AttributeTable Attributes { get; init; }
 

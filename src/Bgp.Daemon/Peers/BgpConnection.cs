@@ -26,7 +26,7 @@ internal interface IConnectionEvents
 }
 
 /// <summary>One TCP connection with a neighbour: frames what arrives, sends what is queued. Knows nothing of sessions.</summary>
-internal sealed class BgpConnection : IDisposable
+internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
 {
     private const int SmallRead = 4 * 1024;
     private const int LargeRead = 64 * 1024;
@@ -39,7 +39,7 @@ internal sealed class BgpConnection : IDisposable
         minimumSegmentSize: SmallRead,
         useSynchronizationContext: false);
 
-    private readonly Socket _socket;
+    private readonly ITransport _transport;
     private readonly IConnectionEvents _events;
     private readonly TimeProvider _time;
     private readonly Pipe _pipe = new(s_pipeOptions);
@@ -48,12 +48,11 @@ internal sealed class BgpConnection : IDisposable
     private long _lastReceived;
     private bool _paused;
 
-    internal BgpConnection(Socket socket, bool incoming, IConnectionEvents events, TimeProvider time)
+    internal BgpConnection(ITransport transport, bool incoming, IConnectionEvents events, TimeProvider time)
     {
-        (_socket, Incoming, _events, _time) = (socket, incoming, events, time);
-        socket.NoDelay = true;
+        (_transport, Incoming, _events, _time) = (transport, incoming, events, time);
         _lastReceived = time.GetTimestamp();
-        Writer = new PeerWriter(socket, time, (_, reason) => Close(reason));
+        Writer = new PeerWriter(transport, time, (_, reason) => Close(reason));
     }
 
     /// <summary>Whether the neighbour opened it.</summary>
@@ -78,7 +77,7 @@ internal sealed class BgpConnection : IDisposable
         {
             try
             {
-                return Volatile.Read(ref _paused) || (_closed == 0 && _socket.Available > 0);
+                return Volatile.Read(ref _paused) || (_closed == 0 && _transport.Available > 0);
             }
             catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
             {
@@ -97,26 +96,9 @@ internal sealed class BgpConnection : IDisposable
     internal int RemotePort { get; private set; }
 
     /// <summary>Starts reading.</summary>
-    internal void Start()
+    public void Execute()
     {
-        try
-        {
-            if (_socket.LocalEndPoint is System.Net.IPEndPoint local)
-            {
-                (LocalAddress, LocalPort) = (IpAddr.From(local.Address), local.Port);
-            }
-
-            if (_socket.RemoteEndPoint is System.Net.IPEndPoint remote)
-            {
-                RemotePort = remote.Port;
-            }
-        }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
-        {
-            // Already gone, or closed by the session before this ran (the neighbour dialled again at once): the reader finds that out.
-            LocalAddress = default;
-        }
-
+        (LocalAddress, LocalPort, RemotePort) = (_transport.LocalAddress, _transport.LocalPort, _transport.RemotePort);
         _ = ReadAsync();
     }
 
@@ -126,7 +108,7 @@ internal sealed class BgpConnection : IDisposable
         if (Interlocked.Exchange(ref _closed, 1) == 0)
         {
             Writer.Stop();
-            _socket.Dispose();
+            _transport.Dispose();
             _events.OnClosed(this, reason);
         }
     }
@@ -143,7 +125,7 @@ internal sealed class BgpConnection : IDisposable
             while (_closed == 0)
             {
                 Memory<byte> memory = _pipe.Writer.GetMemory(want);
-                int count = await _socket.ReceiveAsync(memory, SocketFlags.None).ConfigureAwait(false);
+                int count = await _transport.ReceiveAsync(memory).ConfigureAwait(false);
                 if (count == 0)
                 {
                     break;
@@ -247,7 +229,7 @@ internal sealed class BgpConnection : IDisposable
             int count;
             do
             {
-                count = await _socket.ReceiveAsync(sink.AsMemory(), SocketFlags.None, limit.Token).ConfigureAwait(false);
+                count = await _transport.ReceiveAsync(sink.AsMemory(), limit.Token).ConfigureAwait(false);
                 total += count;
             }
             while (count > 0 && total < 1 << 20);

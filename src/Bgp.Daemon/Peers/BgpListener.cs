@@ -16,11 +16,11 @@ internal sealed class BgpListener : IDisposable
 
     private readonly Socket _socket;
     private readonly ILogger _log;
-    private readonly Action<Socket, IpAddr> _accept;
+    private readonly Action<ITransport, IpAddr> _accept;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _stop = new();
 
-    internal BgpListener(IpAddr address, int port, Action<Socket, IpAddr> accept, TimeProvider time, ILogger log)
+    internal BgpListener(IpAddr address, int port, Action<ITransport, IpAddr> accept, TimeProvider time, ILogger log)
     {
         (_accept, _log, _time) = (accept, log, time);
         EndPoint = new IPEndPoint(address.ToIPAddress(), port);
@@ -98,7 +98,7 @@ internal sealed class BgpListener : IDisposable
 
             try
             {
-                _accept(socket, remote);
+                _accept(new SocketTransport(socket), remote);
             }
             catch (Exception exception)
             {

@@ -57,7 +57,7 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         if (session.State == SessionState.Idle && IsDynamic(session))
         {
             // A dynamic peer exists while it is connected. Off this thread: the session's lock is held here.
-            ThreadPool.UnsafeQueueUserWorkItem(_ => RemoveDynamic(session), null);
+            Context.Scheduler.Queue(() => RemoveDynamic(session));
         }
     }
 
@@ -277,33 +277,34 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         }
     }
 
-    private void Accept(Socket socket, IpAddr remote)
+    /// <summary>A neighbour, known or not, has opened a connection.</summary>
+    internal void Accept(ITransport transport, IpAddr remote)
     {
         PeerSession? session = null;
         lock (_gate)
         {
             if (!_stopping)
             {
-                session = _byAddress.TryGetValue(remote, out List<PeerSession>? list) ? Choose(list, socket) : AddDynamic(remote);
+                session = _byAddress.TryGetValue(remote, out List<PeerSession>? list) ? Choose(list, transport) : AddDynamic(remote);
             }
         }
 
         if (session is null)
         {
             Log.UnknownPeer(Context.Log, remote.ToString());
-            Refusal.Send(socket, CeaseSubcode.ConnectionRejected);
+            Refusal.Send(transport, CeaseSubcode.ConnectionRejected);
             return;
         }
 
-        session.Incoming(socket);
+        session.Incoming(transport);
     }
 
     /// <summary>Several peers with one address differ in the address of ours that they talk to.</summary>
-    private static PeerSession Choose(List<PeerSession> list, Socket socket)
+    private static PeerSession Choose(List<PeerSession> list, ITransport transport)
     {
-        if (list.Count > 1 && socket.LocalEndPoint is System.Net.IPEndPoint local)
+        if (list.Count > 1)
         {
-            IpAddr address = IpAddr.From(local.Address);
+            IpAddr address = transport.LocalAddress;
             return list.Find(session => session.Settings.SourceAddress == address) ?? list[0];
         }
 

@@ -166,14 +166,14 @@ internal sealed partial class PeerSession
     }
 
     /// <summary>Carries out what <see cref="PeerFsm.Accept"/> decided; the new connection takes its place just before it is to send OPEN.</summary>
-    private void CarryOutUntilOpen(Socket socket)
+    private void CarryOutUntilOpen(ITransport transport)
     {
         for (int i = 0; i < _actions.Count; i++)
         {
             PeerAction action = _actions[i];
             if (action is { Side: ConnectionSide.Incoming, Action.Kind: SessionActionKind.SendOpen })
             {
-                Attach(socket, ConnectionSide.Incoming);
+                Attach(transport, ConnectionSide.Incoming);
             }
 
             CarryOut(action);
@@ -182,14 +182,14 @@ internal sealed partial class PeerSession
         _actions.Clear();
     }
 
-    private void Attach(Socket socket, ConnectionSide side)
+    private void Attach(ITransport transport, ConnectionSide side)
     {
-        BgpConnection connection = new(socket, side == ConnectionSide.Incoming, this, _context.Time);
+        BgpConnection connection = new(transport, side == ConnectionSide.Incoming, this, _context.Time);
         try
         {
             if (side == ConnectionSide.Incoming)
             {
-                Prepare(socket);
+                transport.Prepare(Settings);
             }
         }
         catch (SocketException)
@@ -201,45 +201,18 @@ internal sealed partial class PeerSession
         _connections[(int)side] = connection;
 
         // Never on this thread: the reader's events must find the lock free, so that they are done when they return.
-        ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.Start(), connection, preferLocal: false);
-    }
-
-    private void Prepare(Socket socket)
-    {
-        SocketOptions.SetTtl(socket, Settings.Ttl);
-        if (Settings.MinTtl > 0)
-        {
-            SocketOptions.SetMinTtl(socket, Settings.MinTtl);
-        }
-
-        SocketOptions.SetInternetworkControl(socket);
+        _context.Scheduler.Queue(connection);
     }
 
     private async Task ConnectAsync(CancellationToken cancel)
     {
         PeerSettings settings = Settings;
-
-        // Off the lock: creating and connecting a socket are system calls.
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        Socket? socket = null;
+        ITransport? transport = null;
         string? failure = null;
         try
         {
             int scope = settings.Interface.Length > 0 ? DaemonContext.InterfaceIndex(settings.Interface) : 0;
-            socket = new Socket(settings.Address.IsV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            Prepare(socket);
-            if (settings.Md5.Length > 0)
-            {
-                SocketOptions.SetMd5(socket, settings.Address, -1, settings.Md5);
-            }
-
-            if (!settings.SourceAddress.IsNone)
-            {
-                socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
-                socket.Bind(SocketOptions.EndPoint(settings.SourceAddress, 0, scope));
-            }
-
-            await socket.ConnectAsync(SocketOptions.EndPoint(settings.Address, settings.Port, scope), cancel).ConfigureAwait(false);
+            transport = await _context.Dialer.ConnectAsync(settings, scope, cancel).ConfigureAwait(false);
         }
         catch (SocketException exception)
         {
@@ -258,19 +231,18 @@ internal sealed partial class PeerSession
         {
             if (cancel.IsCancellationRequested || _disposed)
             {
-                socket?.Dispose();
+                transport?.Dispose();
                 return;
             }
 
             _connecting = null;
             if (failure is null)
             {
-                Attach(socket!, ConnectionSide.Outgoing);
+                Attach(transport!, ConnectionSide.Outgoing);
                 _fsm.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.TcpConnected), _actions);
                 return;
             }
 
-            socket?.Dispose();
             LastError = "connect: " + failure;
             Log.ConnectFailed(_context.Log, settings.Name, failure);
             _fsm.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.TcpFailed), _actions);
@@ -332,23 +304,10 @@ internal sealed partial class PeerSession
 /// <summary>Ends a connection that is not wanted with a Cease, so that the other side's log says why.</summary>
 internal static class Refusal
 {
-    internal static void Send(Socket socket, byte subcode)
+    internal static void Send(ITransport transport, byte subcode)
     {
         Span<byte> buffer = stackalloc byte[64];
         int length = NotificationMessage.Write(new NotificationError(ErrorCode.Cease, subcode), buffer);
-        try
-        {
-            socket.Blocking = false;
-            socket.Send(buffer[..length], SocketFlags.None);
-            socket.Shutdown(SocketShutdown.Send);
-        }
-        catch (SocketException)
-        {
-            // It is leaving anyway.
-            socket.Dispose();
-            return;
-        }
-
-        socket.Close(1);
+        transport.Refuse(buffer[..length]);
     }
 }

@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using Bgp.Daemon.Runtime;
 using Bgp.Daemon.Tables;
 using Bgp.Protocol;
@@ -161,14 +160,14 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     internal void RefreshOut() => Enter(() => Established?.RefreshOut());
 
     /// <summary>The neighbour opened a connection: takes it or refuses it.</summary>
-    internal void Incoming(Socket socket) => Enter(() =>
+    internal void Incoming(ITransport transport) => Enter(() =>
     {
         IncomingVerdict verdict = Settings.Unusable is not null || _disposed ? IncomingVerdict.RefuseAdminDown : _fsm.Accept(_actions);
         byte subcode;
         switch (verdict)
         {
             case IncomingVerdict.Accept:
-                CarryOutUntilOpen(socket);
+                CarryOutUntilOpen(transport);
                 return;
             case IncomingVerdict.RefuseAdminDown:
                 subcode = CeaseSubcode.AdministrativeShutdown;
@@ -181,7 +180,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
                 break;
         }
 
-        Refusal.Send(socket, subcode);
+        Refusal.Send(transport, subcode);
     });
 
     /// <summary>New settings that do not need a new session.</summary>
@@ -251,7 +250,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     }
 
     /// <summary>For callers that a step could be waiting behind: a table's loop.</summary>
-    private void EnterLater(Action action) => ThreadPool.UnsafeQueueUserWorkItem(static state => state.Self.Enter(state.Action), (Self: this, Action: action), preferLocal: false);
+    private void EnterLater(Action action) => _context.Scheduler.Queue(() => Enter(action));
 
     private void StepConnection(BgpConnection connection, in SessionEvent e)
     {
@@ -409,7 +408,10 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
             case SessionActionKind.Connect:
                 _connecting?.Cancel();
                 _connecting = new CancellationTokenSource();
-                _ = ConnectAsync(_connecting.Token);
+                CancellationToken cancel = _connecting.Token;
+
+                // Off the lock: creating and connecting a socket are system calls.
+                _context.Scheduler.Queue(() => _ = ConnectAsync(cancel));
                 break;
             case SessionActionKind.CloseTcp:
                 _opensSent[side] = _opensReceived[side] = null;
@@ -484,8 +486,8 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     }
 
     /// <summary>RFC 4271 section 10: a keepalive at 75 to 100 % of its interval; a retry at 75 to 125 %.</summary>
-    private static TimeSpan Jitter(int seconds, bool onlyEarlier = false) =>
-        TimeSpan.FromSeconds(seconds * (0.75 + (Random.Shared.NextDouble() * (onlyEarlier ? 0.25 : 0.5))));
+    private TimeSpan Jitter(int seconds, bool onlyEarlier = false) =>
+        TimeSpan.FromSeconds(seconds * (0.75 + (_context.Random.NextDouble() * (onlyEarlier ? 0.25 : 0.5))));
 
     private void SwapSides()
     {

@@ -13,7 +13,7 @@ namespace Bgp.Daemon.Peers;
 /// buffer: a system call per UPDATE is what makes others slow (3.7 µs each). The queue of control messages is bounded by the FSM: at most one
 /// KEEPALIVE waits, and a NOTIFICATION is the last message of a connection.
 /// </remarks>
-internal sealed class PeerWriter(Socket socket, TimeProvider time, Action<PeerWriter, string> onFailed) : IKickable
+internal sealed class PeerWriter(ITransport transport, TimeProvider time, Action<PeerWriter, string> onFailed) : IKickable
 {
     private const int BufferSize = 64 * 1024;
 
@@ -104,7 +104,7 @@ internal sealed class PeerWriter(Socket socket, TimeProvider time, Action<PeerWr
                     int length = Gather(buffer, out bool close);
                     if (length > 0)
                     {
-                        ValueTask<int> send = socket.SendAsync(buffer.AsMemory(0, length), SocketFlags.None);
+                        ValueTask<int> send = transport.SendAsync(buffer.AsMemory(0, length));
                         if (!send.IsCompleted)
                         {
                             Volatile.Write(ref _blockedSince, time.GetTimestamp());
@@ -113,7 +113,7 @@ internal sealed class PeerWriter(Socket socket, TimeProvider time, Action<PeerWr
                         int sent = await send.ConfigureAwait(false);
                         while (sent < length)
                         {
-                            sent += await socket.SendAsync(buffer.AsMemory(sent, length - sent), SocketFlags.None).ConfigureAwait(false);
+                            sent += await transport.SendAsync(buffer.AsMemory(sent, length - sent)).ConfigureAwait(false);
                         }
 
                         Volatile.Write(ref _blockedSince, 0);
@@ -215,7 +215,7 @@ internal sealed class PeerWriter(Socket socket, TimeProvider time, Action<PeerWr
     {
         try
         {
-            socket.Shutdown(SocketShutdown.Send);
+            transport.ShutdownSend();
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {

@@ -5,6 +5,16 @@ public interface IWorkScheduler
 {
     /// <summary>Runs <paramref name="work"/> soon, on some thread.</summary>
     void Queue(IThreadPoolWorkItem work);
+
+    /// <summary>The same for what is rare enough that a closure does not matter.</summary>
+    void Queue(Action action) => Queue(new ActionWork(action));
+}
+
+/// <summary>An action as work.</summary>
+internal sealed class ActionWork(Action action) : IThreadPoolWorkItem
+{
+    /// <inheritdoc/>
+    public void Execute() => action();
 }
 
 /// <summary>The process's thread pool.</summary>
@@ -35,6 +45,9 @@ public abstract class SerialLoop(IWorkScheduler scheduler) : IThreadPoolWorkItem
     private static int s_depth;
 
     private int _pending;
+
+    /// <summary>Where work goes that may not run on its caller's thread.</summary>
+    public IWorkScheduler Scheduler => scheduler;
 
     /// <summary>One bounded piece of work. True: there is more.</summary>
     protected abstract bool Turn();

@@ -51,7 +51,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     private readonly PolicyContext _context = new(peer, peer);
     private RouteBatch<TPrefix>? _batch;
     private int _outstanding;
-    private TaskCompletionSource? _waiter;
+    private Waiter? _waiter;
 
     // The attribute set that the last edited one came from: an UPDATE's prefixes nearly always share one edit.
     private uint _editedFrom;
@@ -171,8 +171,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     {
         while (MustWait)
         {
-            // Continuations leave the table's loop at once: a reader must not run on it.
-            TaskCompletionSource waiter = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            Waiter waiter = new();
             Volatile.Write(ref _waiter, waiter);
             if (MustWait)
             {
@@ -186,8 +185,18 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     {
         if (Interlocked.Decrement(ref _outstanding) < MaxOutstanding)
         {
-            Interlocked.Exchange(ref _waiter, null)?.TrySetResult();
+            if (Interlocked.Exchange(ref _waiter, null) is { } waiter)
+            {
+                loop.Scheduler.Queue(waiter);
+            }
         }
+    }
+
+    /// <summary>A reader that waits. It goes on as work of its own: a reader must not run on the table's loop.</summary>
+    private sealed class Waiter : TaskCompletionSource, IThreadPoolWorkItem
+    {
+        /// <inheritdoc/>
+        public void Execute() => TrySetResult();
     }
 
     private bool TryTake(ref ReadOnlySpan<byte> nlri, out TPrefix prefix, out uint pathId)
