@@ -117,6 +117,7 @@ internal sealed partial class BgpDaemon
             }
 
             Originate(_model.Originate, model.Originate);
+            ReachPeers(_model.Peers, model.Peers);
             foreach (ChangedPeer change in _peers.Apply(wanted, DynamicSettings(mapping, model), start: true))
             {
                 changes.Add(new ChangeDto("peer", change.Name, change.Impact, change.Detail));

@@ -137,6 +137,7 @@ internal sealed partial class BgpDaemon : IDisposable
         _context.V4.Post(loop => loop.Shard.SetPeer(local));
         _context.V6.Post(loop => loop.Shard.SetPeer(local));
         Originate([], _model.Originate);
+        ReachPeers([], _model.Peers);
         Queries = new DaemonQueries(this);
         _control = new ControlServer(new ControlServerOptions { Path = socketPath, Log = text => Log.ConfigWarning(_log, text) }, Queries);
         ApplyBirdSockets(_model);
@@ -370,7 +371,15 @@ internal sealed partial class BgpDaemon : IDisposable
             return;
         }
 
-        _context.V4.PostLater(loop => _nexthopsV4.Trim(loop.Shard.NextHopsInUse()));
-        _context.V6.PostLater(loop => _nexthopsV6.Trim(loop.Shard.NextHopsInUse()));
+        _context.V4.PostLater(loop =>
+        {
+            _nexthopsV4.Trim(loop.Shard.NextHopsInUse());
+            loop.Forwarding?.TrackGateways();
+        });
+        _context.V6.PostLater(loop =>
+        {
+            _nexthopsV6.Trim(loop.Shard.NextHopsInUse());
+            loop.Forwarding?.TrackGateways();
+        });
     }
 }

@@ -320,7 +320,7 @@ internal sealed partial class DaemonQueries
         return new RouteDto
         {
             Prefix = prefix,
-            NextHop = nextHop.IsNone || nextHop.IsUnspecified ? null : nextHop.ToString(),
+            NextHop = nextHop.IsNone || nextHop.IsUnspecified ? null : nextHop.Scope == 0 ? nextHop.ToString() : $"{nextHop.WithScope(0)}%{InterfaceName(nextHop.Scope)}",
             From = from,
             Origin = attributes.Origin switch { Origin.Igp => "igp", Origin.Egp => "egp", _ => "incomplete" },
             AsPath = attributes.AsPathText(),

@@ -223,6 +223,16 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
             sink.Error(Place("gracefulRestart", "restartTime") ?? at, "gracefulRestart.restartTime: at most 4095 s (RFC 4724 section 3)");
         }
 
+        if (!peer.ReachableBy.IsNone && (peer.ReachableBy.Version != peer.Address.Version || peer.ReachableBy == peer.Address || peer.Address.IsLinkLocal))
+        {
+            sink.Error(Place("reachableBy") ?? at, $"peer '{peer.Name}': reachableBy is another address of the family of {peer.Address}, which is not link-local");
+        }
+
+        if (peer.Bfd is { } bfd && (bfd.Interval < TimeSpan.FromMilliseconds(10) || bfd.Interval > TimeSpan.FromSeconds(60)))
+        {
+            sink.Error(Place("bfd", "interval") ?? at, $"bfd.interval: {bfd.Interval.TotalMilliseconds} ms; it is 10 ms to 60 s");
+        }
+
         if (peer.TtlSecurity > 0 && Place("multihop") is { } multihop)
         {
             sink.Error(multihop, $"peer '{peer.Name}': 'multihop' and 'ttlSecurity' exclude each other");

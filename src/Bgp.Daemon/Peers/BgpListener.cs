@@ -33,6 +33,8 @@ internal sealed class BgpListener : IDisposable
                 SocketOptions.SetV6Only(_socket);
             }
 
+            // A neighbour with TTL security (RFC 5082) drops the answer to its SYN otherwise; an accepted connection gets its peer's own value.
+            SocketOptions.SetTtl(_socket, 255);
             _socket.Bind(EndPoint);
         }
         catch

@@ -20,6 +20,9 @@ internal interface ITransport : IDisposable
     /// <summary>The neighbour's port, 0 where the connection is gone already.</summary>
     int RemotePort { get; }
 
+    /// <summary>Index of the interface of a link-local neighbour, else 0.</summary>
+    int RemoteScope => 0;
+
     /// <summary>Octets that wait to be received.</summary>
     int Available { get; }
 

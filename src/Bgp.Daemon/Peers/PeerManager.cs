@@ -299,9 +299,15 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         session.Incoming(transport);
     }
 
-    /// <summary>Several peers with one address differ in the address of ours that they talk to.</summary>
-    private static PeerSession Choose(List<PeerSession> list, ITransport transport)
+    /// <summary>Several peers with one address differ in the address of ours that they talk to; link-local ones are known by their interface.</summary>
+    private static PeerSession? Choose(List<PeerSession> list, ITransport transport)
     {
+        if (list[0].Settings.Address.IsLinkLocal)
+        {
+            int scope = transport.RemoteScope;
+            return list.Find(session => DaemonContext.InterfaceIndex(session.Settings.Interface) == scope);
+        }
+
         if (list.Count > 1)
         {
             IpAddr address = transport.LocalAddress;

@@ -26,6 +26,9 @@ internal sealed class SocketTransport : ITransport
     public int RemotePort => EndPoint(local: false)?.Port ?? 0;
 
     /// <inheritdoc/>
+    public int RemoteScope => EndPoint(local: false) is { Address: { IsIPv6LinkLocal: true } address } ? (int)address.ScopeId : 0;
+
+    /// <inheritdoc/>
     public int Available => Socket.Available;
 
     /// <inheritdoc/>

@@ -137,7 +137,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
         }
     }
 
-    private static void Changed<TPrefix>(RibLoop<TPrefix> loop, NexthopTable nexthops, Action<List<IpAddr>> change)
+    internal static void Changed<TPrefix>(RibLoop<TPrefix> loop, NexthopTable nexthops, Action<List<IpAddr>> change)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
         List<IpAddr> changed = [];
@@ -145,6 +145,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
         if (changed.Count > 0)
         {
             loop.Shard.NextHopsChanged(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(changed));
+            loop.Forwarding?.GatewaysChanged(changed);
         }
     }
 

@@ -135,12 +135,20 @@ public static class TableDump
 
     private static int Attributes(PathAttributes attributes, AfiSafi family, Span<byte> into)
     {
-        ReadOnlySpan<byte> nextHop = attributes.Has(AttributeCode.NextHop) ? attributes.NextHopOctets : default;
+        scoped ReadOnlySpan<byte> nextHop = attributes.Has(AttributeCode.NextHop) ? attributes.NextHopOctets : default;
         bool inAttribute = family == AfiSafi.Ipv4Unicast && nextHop.Length == 4;
         int length = UpdateEncoder.WriteAttributes(attributes.Canonical, as4: true, withNextHop: inAttribute, into);
         if (length < 0 || inAttribute || nextHop.IsEmpty)
         {
             return length;
+        }
+
+        // A link-local next hop names its interface inside this host only.
+        Span<byte> plain = stackalloc byte[16];
+        if (nextHop.Length == 16 && IpAddr.FromBytes(nextHop) is { Scope: not 0 } scoped)
+        {
+            scoped.WithScope(0).Write(plain);
+            nextHop = plain;
         }
 
         WireWriter writer = new(into[length..]);

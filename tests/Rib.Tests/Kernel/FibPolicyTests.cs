@@ -59,6 +59,14 @@ public sealed class FibPolicyTests
     private static FibRoute Unicast(uint metric, params FibNextHop[] hops) => new(KernelRouteType.Unicast, metric, new FibNextHops(hops));
 
     // near: a next hop in the node's subnet; far: outside.
+    [Test]
+    public void An_IPv6_next_hop_of_an_IPv4_route_never_goes_into_an_IPIP_tunnel()
+    {
+        FibOptions options = new() { Pools = [Pool(TunnelMode.Ipip, TunnelWhen.Always)] };
+        Assert.That(Ask(options, "10.244.1.0/26", Bgp("fd00::2")).Route, Is.EqualTo(Unicast(0, Hop("fd00::2"))));
+        Assert.That(Ask(options, "10.244.1.0/26", Bgp("10.0.0.2")).Route, Is.EqualTo(Unicast(0, Hop("10.0.0.2", Tunl0))));
+    }
+
     [TestCase(TunnelMode.Ipip, TunnelWhen.Always, "10.0.0.2", "10.0.0.2", Tunl0)]
     [TestCase(TunnelMode.Ipip, TunnelWhen.Always, "10.0.1.2", "10.0.1.2", Tunl0)]
     [TestCase(TunnelMode.Ipip, TunnelWhen.CrossSubnet, "10.0.0.2", "10.0.0.2", Eth0)]

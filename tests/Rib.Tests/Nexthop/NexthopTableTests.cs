@@ -28,6 +28,42 @@ public sealed class NexthopTableTests
     }
 
     [Test]
+    public void A_link_local_next_hop_is_resolved_on_its_own_interface_alone()
+    {
+        NexthopTable table = new();
+        List<IpAddr> changed = [];
+        IpAddr plain = IpAddr.Parse("fe80::2");
+        IpAddr here = plain.WithScope(2);
+        IpAddr there = plain.WithScope(3);
+        Assert.That((here.Scope, here.WithScope(0), plain.Scope), Is.EqualTo((2, plain, 0)));
+        Assert.That(table.Resolve(here).Resolved || table.Resolve(there).Resolved || table.Resolve(plain).Resolved, Is.False);
+        KernelRoute<Ipv6Prefix> route = new(Ipv6Prefix.Parse("fe80::/64"), KernelRouteType.Unicast, 2, 0, 256, 0, false, default, new FibNextHops([Link(2)]));
+        table.ApplyRoute(route, true, changed);
+        Assert.That(changed, Is.EqualTo(new[] { here }));
+        Assert.That(table.TryGetHops(here, out FibNextHops hops), Is.True);
+        Assert.That(hops, Is.EqualTo(new FibNextHops([Via("fe80::2", 2)])));
+        Assert.That((table.Resolve(there).Resolved, table.Resolve(plain).Resolved), Is.EqualTo((false, false)));
+        changed.Clear();
+        table.ApplyRoute(route, false, changed);
+        Assert.That(changed, Is.EqualTo(new[] { here }));
+    }
+
+    [Test]
+    public void A_static_host_route_through_a_gateway_wins_and_follows_the_gateway()
+    {
+        NexthopTable table = new();
+        List<IpAddr> changed = [];
+        table.ApplyRoute(Route("0.0.0.0/0", 50, 3, Via("10.0.0.254", 2)), true, changed);
+        table.ApplyRoute(Route("10.0.0.2/32", 0, 4, Via("192.0.2.1", 0)), true, changed);
+        Assert.That(table.TryGetHops(Peer, out FibNextHops hops), Is.True);
+        Assert.That(hops, Is.EqualTo(new FibNextHops([Via("10.0.0.254", 2)])), "the gateway itself goes by the default route");
+        table.ApplyRoute(Route("192.0.2.0/24", Link(3)), true, changed);
+        Assert.That(changed, Does.Contain(Peer));
+        Assert.That(table.TryGetHops(Peer, out hops), Is.True);
+        Assert.That(hops, Is.EqualTo(new FibNextHops([Via("192.0.2.1", 3)])));
+    }
+
+    [Test]
     public void Gateway_on_a_host_with_a_host_address_is_taken_as_on_link()
     {
         NexthopTable table = new();
