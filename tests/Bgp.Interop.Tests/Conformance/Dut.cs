@@ -171,6 +171,7 @@ public sealed class Dut
     internal static void CheckUp()
     {
         Assert.That(IsAlive, () => $"the daemon is gone\n{Tail()}");
+        Assert.That(s_observers.Where(static observer => observer.IsClosed).Select(static observer => observer.Who.Name), Is.Empty, "sessions of other neighbours that ended");
         Assert.That(s_observers.Concat(s_speakers.Values).SelectMany(static speaker => speaker.TakeComplaints()), Is.Empty, "what the daemon sent");
     }
 
