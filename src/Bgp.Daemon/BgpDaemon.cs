@@ -44,6 +44,7 @@ internal sealed partial class BgpDaemon : IDisposable
     private ControlServer? _control;
     private ITimer? _watchdog;
     private ITimer? _housekeeping;
+    private QuietCollector? _collector;
     private bool _stopped;
 
     internal BgpDaemon(string configPath, ConfigModel model, TimeProvider time, ILogger log, StderrLoggerProvider? logger)
@@ -169,6 +170,7 @@ internal sealed partial class BgpDaemon : IDisposable
             _watchdog = _time.CreateTimer(_ => Watchdog(), null, interval, interval);
         }
 
+        _collector = new QuietCollector(_time);
         _housekeeping = _time.CreateTimer(_ => TrimNextHops(), null, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(10));
     }
 
@@ -225,6 +227,7 @@ internal sealed partial class BgpDaemon : IDisposable
     {
         _watchdog?.Dispose();
         _housekeeping?.Dispose();
+        _collector?.Dispose();
         _pruneTimer?.Dispose();
         _control?.Dispose();
         CloseBirdSockets();

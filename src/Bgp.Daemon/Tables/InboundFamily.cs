@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Bgp.Protocol;
 using Rib;
 
@@ -213,6 +214,11 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
 
     private void Add(in TPrefix prefix, uint pathId, uint attr, PathFlags flags)
     {
+        if (pathId == 0 && _batch is { } batch && batch.TryContinue(prefix, attr, flags))
+        {
+            return;
+        }
+
         while (true)
         {
             _batch ??= loop.RentBatch(this, peer.Index, session);
@@ -256,16 +262,8 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     }
 
     /// <summary>GRACEFUL_SHUTDOWN from an external neighbour; an internal one has set LOCAL_PREF itself.</summary>
-    private bool IsDrained(uint attr)
-    {
-        if (peer.Kind != PeerKind.Ebgp)
-        {
-            return false;
-        }
-
-        ReadOnlySpan<byte> canonical = loop.Attributes.Canonical(attr);
-        return new AttributeSummary(canonical).HasCommunity(canonical, Community.GracefulShutdown);
-    }
+    private bool IsDrained(uint attr) =>
+        peer.Kind == PeerKind.Ebgp && PathAttributes.HasCommunity(loop.Attributes.Canonical(attr), Community.GracefulShutdown);
 }
 
 /// <summary>Which destinations a router has business with.</summary>
@@ -281,6 +279,13 @@ internal static class NlriScope
         if (prefix.Length == 0)
         {
             return true;
+        }
+
+        if (typeof(TPrefix) == typeof(Ipv4Prefix))
+        {
+            // Decided when this is compiled, and asked for every prefix of every UPDATE: 127/8 and 224/4 without the detour over an address of any family.
+            uint octet = Unsafe.As<TPrefix, Ipv4Prefix>(ref Unsafe.AsRef(in prefix)).Value >> 24;
+            return octet != 127 && octet >> 4 != 14;
         }
 
         IpAddr address = prefix.Address;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Bgp.Protocol;
 using Rib;
 
@@ -93,6 +94,28 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
 
         _prefixes[_count++] = prefix;
         _runs[_runCount - 1].Count++;
+        return true;
+    }
+
+    /// <summary>Adds one more prefix without an identifier to the run that the last one began; false when it needs <see cref="TryAdd"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryContinue(in TPrefix prefix, uint attr, PathFlags flags)
+    {
+        int count = _count;
+        if (_runCount == 0 || (uint)count >= (uint)_prefixes.Length || _pathIds is not null)
+        {
+            return false;
+        }
+
+        ref Run run = ref _runs[_runCount - 1];
+        if (run.Attr != attr || run.Flags != flags)
+        {
+            return false;
+        }
+
+        _prefixes[count] = prefix;
+        _count = count + 1;
+        run.Count++;
         return true;
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace Bgp.Protocol;
 
@@ -29,7 +30,25 @@ public ref struct AttributeReader(ReadOnlySpan<byte> attributes)
     /// <param name="code">The type code.</param>
     /// <param name="valueOffset">Where the value begins.</param>
     /// <param name="length">Octets of the value.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public AttributeStep Next(out byte flags, out byte code, out int valueOffset, out int length)
+    {
+        // Nearly every attribute: a whole header with a short length, and the value is there.
+        ReadOnlySpan<byte> rest = _all[_position..];
+        if (rest.Length >= 3 && (rest[0] & (byte)AttributeFlags.ExtendedLength) == 0 && rest[2] <= rest.Length - 3)
+        {
+            flags = rest[0];
+            code = rest[1];
+            length = rest[2];
+            valueOffset = _position + 3;
+            _position = valueOffset + length;
+            return AttributeStep.Attribute;
+        }
+
+        return NextOther(out flags, out code, out valueOffset, out length);
+    }
+
+    private AttributeStep NextOther(out byte flags, out byte code, out int valueOffset, out int length)
     {
         ReadOnlySpan<byte> rest = _all[_position..];
         flags = 0;

@@ -121,6 +121,11 @@ public sealed partial class PathAttributes
     /// <summary>Whether a standard community is there.</summary>
     public bool HasCommunity(uint community) => IndexOfCommunity(Communities, community) >= 0;
 
+    /// <summary>Whether a standard community is in canonical octets.</summary>
+    public static bool HasCommunity(ReadOnlySpan<byte> canonical, uint community) =>
+        Find(canonical, (byte)AttributeCode.Communities, out int offset, out int length)
+        && IndexOfCommunity(canonical.Slice(offset, length), community) >= 0;
+
     /// <summary>Whether a large community is there.</summary>
     public bool HasLargeCommunity(LargeCommunity community)
     {

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Bgp.Protocol;
 
@@ -8,6 +9,7 @@ namespace Bgp.Protocol;
 public static class Mix
 {
     /// <summary>Mixes one word so that every input bit reaches the low bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Hash(ulong value)
     {
         value = (value ^ (value >> 32)) * 0x9E3779B97F4A7C15UL;

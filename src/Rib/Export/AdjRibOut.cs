@@ -37,6 +37,7 @@ internal sealed class AdjRibOut(int stride)
     internal int Count { get; private set; }
 
     /// <summary>The entry of a slot.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal AdjRibOutEntry Get(uint index, int slot)
     {
         ulong at = ((ulong)index * (uint)stride) + (uint)slot;
@@ -67,13 +68,19 @@ internal sealed class AdjRibOut(int stride)
         }
 
         ref AdjRibOutEntry place = ref _chunks[chunk][at & (ChunkSize - 1)];
-        if (!place.IsNone)
+        AdjRibOutEntry old = place;
+        place = entry;
+        if (old.IsNone == entry.IsNone && (entry.IsNone || old.Source == entry.Source))
         {
-            Count--;
-            _bySource[place.Source]--;
+            return;
         }
 
-        place = entry;
+        if (!old.IsNone)
+        {
+            Count--;
+            _bySource[old.Source]--;
+        }
+
         if (!entry.IsNone)
         {
             Count++;

@@ -8,12 +8,10 @@ namespace Rib;
 /// </summary>
 internal sealed class DirtySet
 {
+    private readonly IndexQueue _queue = new();
     private ulong[] _bits = new ulong[16];
-    private uint[] _queue = new uint[64];
-    private int _head;
-    private int _count;
 
-    internal int Count => _count;
+    internal int Count => _queue.Count;
 
     /// <summary>How many were ever added, and how many were ever taken: an index added before a ticket is out when Taken has reached it.</summary>
     internal ulong Added { get; private set; }
@@ -28,49 +26,28 @@ internal sealed class DirtySet
             Array.Resize(ref _bits, (int)BitOperations.RoundUpToPowerOf2((uint)word + 1));
         }
 
+        ref ulong bits = ref _bits[word];
         ulong bit = 1UL << (int)(index & 63);
-        if ((_bits[word] & bit) != 0)
+        if ((bits & bit) == 0)
         {
-            return;
+            bits |= bit;
+            _queue.Enqueue(index);
+            Added++;
         }
-
-        _bits[word] |= bit;
-        if (_count == _queue.Length)
-        {
-            Grow();
-        }
-
-        _queue[(_head + _count) & (_queue.Length - 1)] = index;
-        _count++;
-        Added++;
     }
 
     internal bool TryTake(out uint index)
     {
-        if (_count == 0)
+        if (!_queue.TryDequeue(out index))
         {
-            index = 0;
             return false;
         }
 
-        index = _queue[_head];
-        _head = (_head + 1) & (_queue.Length - 1);
-        _count--;
         Taken++;
         _bits[index >> 6] &= ~(1UL << (int)(index & 63));
         return true;
     }
 
-    /// <summary>The index that is taken after <paramref name="offset"/> others, or 0: for whoever wants its data near by then.</summary>
-    internal uint Peek(int offset) => offset < _count ? _queue[(_head + offset) & (_queue.Length - 1)] : 0;
-
-    private void Grow()
-    {
-        uint[] longer = new uint[_queue.Length * 2];
-        int first = Math.Min(_count, _queue.Length - _head);
-        _queue.AsSpan(_head, first).CopyTo(longer);
-        _queue.AsSpan(0, _count - first).CopyTo(longer.AsSpan(first));
-        _queue = longer;
-        _head = 0;
-    }
+    /// <summary>See <see cref="IndexQueue.Peek"/>.</summary>
+    internal uint Peek(int offset) => _queue.Peek(offset);
 }

@@ -58,6 +58,14 @@ internal sealed partial class ExportTransform<TPrefix>
     private readonly AttributeTable _attributes;
     private readonly UpdatePacker<TPrefix> _packer;
     private Memo[] _memo = new Memo[64];
+
+    // The last route that needed no look at its attributes: the next one nearly always has the same. Its memo was the last to be looked up, so the id is held.
+    private uint _lastAttribute;
+    private ushort _lastPeer;
+    private IRoutePolicy<TPrefix>? _lastPolicy;
+    private uint _lastExported;
+    private int _lastFixedLength;
+    private ExportReason _lastReason;
     private byte[] _scratch = new byte[8192];
 
     internal ExportTransform(UpdateGroupKey key, ILocRib<TPrefix> rib, AttributeTable attributes, UpdatePacker<TPrefix> packer)
@@ -78,6 +86,11 @@ internal sealed partial class ExportTransform<TPrefix>
     internal uint Export(in TPrefix prefix, in Path path, RibPeer target, IRoutePolicy<TPrefix> policy, out ExportReason reason, out string rule)
     {
         rule = "";
+        if (path.Attr == _lastAttribute && path.Peer == _lastPeer && ReferenceEquals(policy, _lastPolicy) && policy.AcceptsLearned(prefix))
+        {
+            return Fitting(prefix, out reason);
+        }
+
         RibPeer? source = _rib.PeerAt(path.Peer);
         if (source is null)
         {
@@ -92,7 +105,8 @@ internal sealed partial class ExportTransform<TPrefix>
         }
 
         PolicyEdit? edit = null;
-        if (source.Kind == PeerKind.Local || !policy.AcceptsLearned(prefix))
+        bool unseen = source.Kind != PeerKind.Local && policy.AcceptsLearned(prefix);
+        if (!unseen)
         {
             PolicyResult verdict = policy.Evaluate(prefix, _attributes.Get(path.Attr), new PolicyContext(source, target));
             rule = verdict.Rule;
@@ -105,20 +119,32 @@ internal sealed partial class ExportTransform<TPrefix>
         }
 
         ref Memo memo = ref Find(path.Attr, source, edit);
-        reason = memo.Reason;
-        if (memo.Exported != 0 && memo.FixedLength + prefix.WireLength > _key.MaxMessageLength)
+        (_lastAttribute, _lastPeer, _lastPolicy) = (unseen ? path.Attr : 0, path.Peer, policy);
+        (_lastExported, _lastFixedLength, _lastReason) = (memo.Exported, memo.FixedLength, memo.Reason);
+        return Fitting(prefix, out reason);
+    }
+
+    /// <summary>Forgets the last route: peers may be others now.</summary>
+    internal void BeginTurn() => _lastAttribute = 0;
+
+    /// <summary>The last exported set, if a message has room for the prefix beside it.</summary>
+    private uint Fitting(in TPrefix prefix, out ExportReason reason)
+    {
+        reason = _lastReason;
+        if (_lastExported != 0 && _lastFixedLength + prefix.WireLength > _key.MaxMessageLength)
         {
             TooLarge++;
             reason = ExportReason.TooLarge;
             return 0;
         }
 
-        return memo.Exported;
+        return _lastExported;
     }
 
     /// <summary>Gives up every remembered result.</summary>
     internal void Clear()
     {
+        _lastAttribute = 0;
         foreach (ref Memo memo in _memo.AsSpan())
         {
             Release(ref memo);

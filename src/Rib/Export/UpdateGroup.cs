@@ -271,6 +271,7 @@ public sealed partial class UpdateGroup<TPrefix>
     public bool Turn(int budget)
     {
         _flow.Unblock();
+        _transform.BeginTurn();
         Trim();
         DetachSlow();
         StartWalks();

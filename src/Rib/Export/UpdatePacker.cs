@@ -32,6 +32,7 @@ internal sealed class UpdatePacker<TPrefix>
     private int[] _slots = new int[32];
     private int _itemCount;
     private int _bucketCount;
+    private int _last = -1;
 
     internal UpdatePacker(UpdateGroupKey key, AttributeTable attributes)
     {
@@ -108,6 +109,7 @@ internal sealed class UpdatePacker<TPrefix>
 
         _bucketCount = 0;
         _itemCount = 0;
+        _last = -1;
     }
 
     /// <summary>
@@ -140,6 +142,12 @@ internal sealed class UpdatePacker<TPrefix>
     private ref Bucket Find(uint attribute, LogTarget target)
     {
         ulong key = ((ulong)attribute << 32) | ((uint)target.Peer << 16) | ((uint)target.SkipWalks << 8) | (uint)target.Kind;
+        if (_last >= 0 && _buckets[_last].Key == key)
+        {
+            // Routes of one set come one after another.
+            return ref _buckets[_last];
+        }
+
         int mask = _slots.Length - 1;
         int slot = (int)Mix.Hash(key) & mask;
         while (_slots[slot] != 0)
@@ -147,6 +155,7 @@ internal sealed class UpdatePacker<TPrefix>
             ref Bucket found = ref _buckets[_slots[slot] - 1];
             if (found.Key == key)
             {
+                _last = _slots[slot] - 1;
                 return ref found;
             }
 
@@ -161,6 +170,7 @@ internal sealed class UpdatePacker<TPrefix>
         }
 
         _buckets[_bucketCount] = new Bucket { Key = key, Attribute = attribute, Target = target, First = -1, Last = -1, Slot = slot };
+        _last = _bucketCount;
         _slots[slot] = ++_bucketCount;
         return ref _buckets[_bucketCount - 1];
     }

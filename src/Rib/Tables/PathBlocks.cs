@@ -23,6 +23,7 @@ internal sealed class PathBlocks
     private Path[][] _chunks = [];
     private uint[]?[] _pathIds = [];
     private uint _next = 1;
+    private bool _anyPathIds;
 
     /// <summary>Octets held.</summary>
     internal long Bytes
@@ -79,6 +80,8 @@ internal sealed class PathBlocks
         _free[size] = block;
     }
 
+    internal ref Path At(uint block) => ref _chunks[block >> ChunkBits][block & (ChunkSize - 1)];
+
     internal Span<Path> Span(uint block, int count) => _chunks[block >> ChunkBits].AsSpan((int)(block & (ChunkSize - 1)), count);
 
     /// <summary>Asks the processor for a block.</summary>
@@ -90,10 +93,21 @@ internal sealed class PathBlocks
         }
     }
 
-    internal uint PathId(uint at) => _pathIds[at >> ChunkBits] is { } page ? page[at & (ChunkSize - 1)] : 0;
+    internal uint PathId(uint at) => _anyPathIds && _pathIds[at >> ChunkBits] is { } page ? page[at & (ChunkSize - 1)] : 0;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void SetPathId(uint at, uint pathId)
     {
+        // Without ADD-PATH there is no page, and nothing to look up.
+        if (pathId != 0 || _anyPathIds)
+        {
+            StorePathId(at, pathId);
+        }
+    }
+
+    private void StorePathId(uint at, uint pathId)
+    {
+        _anyPathIds = true;
         ref uint[]? page = ref _pathIds[at >> ChunkBits];
         if (page is null)
         {

@@ -27,7 +27,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     private readonly RibOptions _options;
     private readonly PrefixIndex<TPrefix> _index = new();
     private readonly PathBlocks _blocks = new();
-    private readonly Queue<uint> _dirty = new();
+    private readonly IndexQueue _dirty = new();
     private readonly List<uint> _leaving = [];
     private PeerState[] _peers = new PeerState[16];
     private Path[] _scratch = new Path[64];
@@ -386,16 +386,17 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     {
         if (entry.Count == 0)
         {
-            entry.Class = 0;
-            entry.Block = _blocks.Allocate(0);
+            AddFirst(index, ref entry, path, pathId);
+            return;
         }
-        else if (entry.Count == 1 << entry.Class)
+
+        if (entry.Count == 1 << entry.Class)
         {
             Enlarge(ref entry);
         }
 
-        Path oldHead = entry.Count == 0 ? default : _blocks.Span(entry.Block, 1)[0];
-        bool hadBest = entry.Count > 0 && IsEligible(oldHead);
+        Path oldHead = _blocks.At(entry.Block);
+        bool hadBest = IsEligible(oldHead);
         int at = entry.Count++;
         _blocks.Span(entry.Block, entry.Count)[at] = path;
         _blocks.SetPathId(entry.Block + (uint)at, pathId);
@@ -429,6 +430,23 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             MarkDirty(index, ref entry);
         }
         else if (MattersBesideBest(oldHead, path))
+        {
+            MarkDirty(index, ref entry);
+        }
+    }
+
+    private void AddFirst(uint index, ref PrefixEntry<TPrefix> entry, in Path path, uint pathId)
+    {
+        uint block = _blocks.Allocate(0);
+        _blocks.At(block) = path;
+        _blocks.SetPathId(block, pathId);
+        (entry.Block, entry.Class, entry.Count) = (block, 0, 1);
+        if ((path.Flags & (ushort)PathFlags.HasMed) != 0)
+        {
+            entry.Flags |= EntryFlags.AnyMed;
+        }
+
+        if (IsEligible(path))
         {
             MarkDirty(index, ref entry);
         }
