@@ -39,8 +39,9 @@ public sealed partial class PathAttributes
     {
         _canonical = canonical.ToArray();
         _summary = new AttributeSummary(canonical);
-        if (_summary.Source != RouteSource.Bgp)
+        if ((_summary.Present & (1UL << (int)AttributeCode.Local)) != 0)
         {
+            // Also on a route learned over BGP: a filter's metric for the kernel.
             _local = LocalBox.Decode(ValueOf(AttributeCode.Local));
         }
     }
