@@ -462,7 +462,6 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
                 if (connection is not null)
                 {
                     _connections[side] = null;
-                    connection.Inbound = [];
                     if (connection.Ended)
                     {
                         // A NOTIFICATION is on its way; the writer closes behind it, and the reader sees the end.
