@@ -38,6 +38,7 @@ internal sealed class EstablishedSession
     private readonly DaemonContext _context;
     private readonly PathAttributesParser _parser = new();
     private AttributeRules _rules;
+    private readonly long _updatesBefore;
     private readonly GroupMember?[] _members = new GroupMember?[2];
     private InboundFamily<Ipv4Prefix>? _v4;
     private InboundFamily<Ipv6Prefix>? _v6;
@@ -45,6 +46,7 @@ internal sealed class EstablishedSession
     internal EstablishedSession(PeerSession owner, DaemonContext context, BgpConnection connection, NegotiatedSession negotiated, long id)
     {
         (_owner, _context, Connection, Negotiated, Id) = (owner, context, connection, negotiated, id);
+        _updatesBefore = owner.Counters.Updates;
         PeerSettings settings = owner.Settings;
         _rules = new AttributeRules
         {
@@ -69,6 +71,9 @@ internal sealed class EstablishedSession
     }
 
     internal long Id { get; }
+
+    /// <summary>Whether an UPDATE has arrived, be it End-of-RIB.</summary>
+    internal bool HasHeard => _owner.Counters.Updates != _updatesBefore;
 
     internal BgpConnection Connection { get; }
 

@@ -44,8 +44,31 @@ internal sealed partial class PeerSession
 
                 break;
             default:
-                Enter(() => StepConnection(connection, new SessionEvent(SessionEventKind.UpdateReceived) { Message = type }));
+                EarlyMessage(connection, type, body);
                 break;
+        }
+    }
+
+    /// <summary>
+    /// A message that belongs to an established session, before there is one: either it is what the connection waited for (see <see cref="PeerFsm.Confirmed"/>), and is read as
+    /// the session's first, or it is an error.
+    /// </summary>
+    private void EarlyMessage(BgpConnection connection, MessageType type, ReadOnlySpan<byte> body)
+    {
+        bool confirmed = false;
+        Enter(() => confirmed = SideOf(connection) is { } side && _fsm.Confirmed(side, _actions));
+        IConnectionEvents events = this;
+        if (!confirmed)
+        {
+            Enter(() => StepConnection(connection, new SessionEvent(SessionEventKind.UpdateReceived) { Message = type }));
+        }
+        else if (type == MessageType.Update)
+        {
+            events.OnUpdate(connection, body);
+        }
+        else if (Established?.Connection == connection)
+        {
+            events.OnMessage(connection, type, body);
         }
     }
 

@@ -29,6 +29,7 @@ internal interface IPeerOwner
 internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDisposable
 {
     private static readonly TimeSpan s_linger = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan s_confirmTime = TimeSpan.FromSeconds(10);
 
     private readonly Lock _gate = new();
     private readonly Queue<Action> _events = new();
@@ -90,6 +91,9 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     internal Queue<(DateTimeOffset Time, string Reason)> History { get; } = new();
 
     internal UpdateCounters Counters { get; } = new();
+
+    /// <summary>Whether the neighbour has shown that it has the session too, or has had the time to.</summary>
+    private bool IsConfirmed => Established is not { } session || session.HasHeard || _context.Time.GetUtcNow() - StateSince > s_confirmTime;
 
     private PeerFsm NewFsm() => new(Settings.Times, Settings.Passive, Settings.RouterId, Settings.LocalAsn);
 
@@ -176,7 +180,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     /// <summary>The neighbour opened a connection: takes it or refuses it.</summary>
     internal void Incoming(ITransport transport) => Enter(() =>
     {
-        IncomingVerdict verdict = Settings.Unusable is not null || _disposed ? IncomingVerdict.RefuseAdminDown : _fsm.Accept(_actions);
+        IncomingVerdict verdict = Settings.Unusable is not null || _disposed ? IncomingVerdict.RefuseAdminDown : _fsm.Accept(_actions, IsConfirmed);
         byte subcode;
         switch (verdict)
         {

@@ -34,7 +34,10 @@ public readonly record struct PeerAction(ConnectionSide Side, SessionAction Acti
 /// </summary>
 /// <remarks>
 /// Collisions (RFC 4271 section 6.8 with RFC 6286 section 2.3): when a valid OPEN arrives on one connection while the other is in OpenConfirm, the
-/// connection opened by the speaker with the higher identifier stays (equal identifiers: the higher AS number). While a session is established a
+/// connection opened by the speaker with the higher identifier stays (equal identifiers: the higher AS number). That rule alone loses both connections when each
+/// side has decided before it hears of the other's decision: one establishes the connection that it opened and drops the other, while the neighbour drops
+/// the first one in favour of the second. So a connection that is going to lose does not become a session while the other one may still win: its
+/// KEEPALIVE waits until that one has its OPEN (and wins) or ends, or until the neighbour sends more than a KEEPALIVE, and so has decided. While a session is established a
 /// new connection is refused, unless graceful restart was negotiated: then it is taken up to its OPEN, which proves that the neighbour restarted
 /// (RFC 4724 section 5), and the old session ends without a NOTIFICATION. After a failure the peer rests for the idle hold time, which doubles up to a
 /// bound; a neighbour that calls during the rest is welcome, unless the rest is a punishment. Punishments double too, however far the sessions between them
@@ -52,6 +55,9 @@ public sealed class PeerFsm
     private bool _punished;
     private bool _gracefulRestart;
     private bool _calledWhileEstablished;
+    private ConnectionSide? _waiting;
+    private uint _peerId;
+    private uint _peerAsn;
     private int _idleHold;
     private int _offences;
 
@@ -107,6 +113,7 @@ public sealed class PeerFsm
     public void Stop(in NotificationError error, List<PeerAction> actions)
     {
         _started = false;
+        _waiting = null;
         SessionEvent stop = new(SessionEventKind.Stop) { Error = error };
         Drive(ConnectionSide.Outgoing, stop, actions);
         Drive(ConnectionSide.Incoming, stop, actions);
@@ -117,6 +124,7 @@ public sealed class PeerFsm
     {
         SessionEvent stop = new(SessionEventKind.Stop) { Error = error };
         _punished = punish;
+        _waiting = null;
         Drive(ConnectionSide.Incoming, stop, actions);
         Drive(ConnectionSide.Outgoing, stop, actions);
         if (punish)
@@ -137,7 +145,12 @@ public sealed class PeerFsm
 
     /// <summary>The neighbour opened a connection. With <see cref="IncomingVerdict.Accept"/> the actions belong to the new connection, after the
     /// shell has let go of an earlier incoming one (for which the actions come first).</summary>
-    public IncomingVerdict Accept(List<PeerAction> actions)
+    /// <param name="actions">What to do.</param>
+    /// <param name="confirmed">
+    /// Whether the session, where there is one, is known to be the neighbour's too: something has arrived on it that is sent within a session only. Before that a new
+    /// connection is one that the neighbour opened before it knew of the session, and no sign of a restart.
+    /// </param>
+    public IncomingVerdict Accept(List<PeerAction> actions, bool confirmed = true)
     {
         if (!_started)
         {
@@ -149,7 +162,7 @@ public sealed class PeerFsm
             return IncomingVerdict.RefuseRejected;
         }
 
-        if (State == SessionState.Established && !_gracefulRestart)
+        if (State == SessionState.Established && !(_gracefulRestart && confirmed))
         {
             return IncomingVerdict.RefuseCollision;
         }
@@ -174,8 +187,11 @@ public sealed class PeerFsm
         }
         else if (_incoming is { State: SessionState.OpenSent })
         {
-            // The neighbour gave the first one up, or it would not dial again.
+            // The neighbour gave the first one up, or it would not dial again. What waited for that one waits for this one.
+            ConnectionSide? waiting = _waiting;
+            _waiting = null;
             Drive(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.TcpFailed), actions);
+            _waiting = waiting;
         }
 
         _calledWhileEstablished = established;
@@ -197,7 +213,8 @@ public sealed class PeerFsm
         SessionFsm? machine = Machine(side);
         if (machine is { State: SessionState.OpenSent })
         {
-            ConnectionSide other = side == ConnectionSide.Outgoing ? ConnectionSide.Incoming : ConnectionSide.Outgoing;
+            (_peerId, _peerAsn) = (peerId, peerAsn);
+            ConnectionSide other = Other(side);
             SessionState otherState = StateOf(other);
             if (otherState == SessionState.Established)
             {
@@ -212,8 +229,7 @@ public sealed class PeerFsm
             }
             else if (otherState == SessionState.OpenConfirm)
             {
-                bool weWin = _localId != peerId ? _localId > peerId : _localAsn > peerAsn;
-                ConnectionSide loser = weWin ? ConnectionSide.Incoming : ConnectionSide.Outgoing;
+                ConnectionSide loser = Loser;
                 Drive(loser, new SessionEvent(SessionEventKind.CollisionDump), actions, replaced: true);
                 if (loser == side)
                 {
@@ -228,7 +244,50 @@ public sealed class PeerFsm
     }
 
     /// <summary>Any other event of a connection.</summary>
-    public void Step(ConnectionSide side, in SessionEvent e, List<PeerAction> actions) => Drive(side, e, actions);
+    public void Step(ConnectionSide side, in SessionEvent e, List<PeerAction> actions)
+    {
+        if (e.Kind == SessionEventKind.KeepaliveReceived)
+        {
+            if (_waiting == side)
+            {
+                GoOn(side, actions);
+            }
+            else if (MustWait(side))
+            {
+                _waiting = side;
+                return;
+            }
+        }
+
+        Drive(side, e, actions);
+    }
+
+    /// <summary>
+    /// Something arrived on a connection that only a neighbour with a session sends. True when that is what the connection was waiting for: it is established now, and the
+    /// message is to be read as the session's.
+    /// </summary>
+    public bool Confirmed(ConnectionSide side, List<PeerAction> actions)
+    {
+        if (_waiting != side)
+        {
+            return false;
+        }
+
+        GoOn(side, actions);
+        return true;
+    }
+
+    private ConnectionSide Loser => (_localId != _peerId ? _localId > _peerId : _localAsn > _peerAsn) ? ConnectionSide.Incoming : ConnectionSide.Outgoing;
+
+    private static ConnectionSide Other(ConnectionSide side) => side == ConnectionSide.Outgoing ? ConnectionSide.Incoming : ConnectionSide.Outgoing;
+
+    private bool MustWait(ConnectionSide side) => side == Loser && StateOf(side) == SessionState.OpenConfirm && StateOf(Other(side)) == SessionState.OpenSent;
+
+    private void GoOn(ConnectionSide side, List<PeerAction> actions)
+    {
+        _waiting = null;
+        Drive(side, new SessionEvent(SessionEventKind.KeepaliveReceived), actions);
+    }
 
     private bool HasLiveConnection(ConnectionSide side) => StateOf(side) >= SessionState.OpenSent;
 
@@ -251,8 +310,7 @@ public sealed class PeerFsm
         if (machine.State == SessionState.Established && before != SessionState.Established)
         {
             _idleHold = _times.IdleHold;
-            ConnectionSide other = side == ConnectionSide.Outgoing ? ConnectionSide.Incoming : ConnectionSide.Outgoing;
-            Drive(other, new SessionEvent(SessionEventKind.CollisionDump), actions, replaced: true);
+            Drive(Other(side), new SessionEvent(SessionEventKind.CollisionDump), actions, replaced: true);
         }
         else if (machine.State == SessionState.Idle && before >= SessionState.OpenSent && !replaced)
         {
@@ -266,19 +324,29 @@ public sealed class PeerFsm
             }
         }
 
-        if (machine.State != SessionState.Idle || before < SessionState.OpenSent)
+        if (machine.State == SessionState.Idle && before >= SessionState.OpenSent)
         {
-            return;
+            if (ReferenceEquals(_incoming, machine))
+            {
+                _incoming = null;
+            }
+            else if (ReferenceEquals(_outgoing, machine))
+            {
+                // It may be one that the neighbour opened (see Accept); the next one is ours.
+                _outgoing = new SessionFsm(_times, _passive, incoming: false);
+            }
         }
 
-        if (ReferenceEquals(_incoming, machine))
+        if (_waiting is { } waiting)
         {
-            _incoming = null;
-        }
-        else if (ReferenceEquals(_outgoing, machine))
-        {
-            // It may be one that the neighbour opened (see Accept); the next one is ours.
-            _outgoing = new SessionFsm(_times, _passive, incoming: false);
+            if (StateOf(waiting) != SessionState.OpenConfirm)
+            {
+                _waiting = null;
+            }
+            else if (waiting != side && before == SessionState.OpenSent && machine.State < SessionState.OpenSent)
+            {
+                GoOn(waiting, actions);
+            }
         }
     }
 }

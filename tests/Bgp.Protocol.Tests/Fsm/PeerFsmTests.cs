@@ -41,10 +41,10 @@ public sealed class PeerFsmTests
     public void A_collision_that_began_before_the_session_does_not_end_it()
     {
         // Both sides dialled; one connection is established before the other's OPEN is read, with graceful restart negotiated.
-        PeerFsm peer = TwoInOpenSent(LowId);
-        peer.Open(ConnectionSide.Outgoing, HighId, 64512, 90, gracefulRestart: true, _actions);
+        PeerFsm peer = TwoInOpenSent(HighId);
+        peer.Open(ConnectionSide.Outgoing, LowId, 64512, 90, gracefulRestart: true, _actions);
         peer.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.KeepaliveReceived), _actions);
-        peer.Open(ConnectionSide.Incoming, HighId, 64512, 90, gracefulRestart: true, _actions);
+        peer.Open(ConnectionSide.Incoming, LowId, 64512, 90, gracefulRestart: true, _actions);
         Assert.That(peer.State, Is.EqualTo(SessionState.Established));
         Assert.That(peer.StateOf(ConnectionSide.Incoming), Is.EqualTo(SessionState.Idle));
         Assert.That(_actions.Exists(static item => item.Action.Kind == SessionActionKind.SessionDown), Is.False);
@@ -78,6 +78,60 @@ public sealed class PeerFsmTests
             fsm.Step(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.KeepaliveReceived), _actions);
             Assert.That(fsm.State, Is.EqualTo(SessionState.Established));
         }
+    }
+
+    [Test]
+    public void A_connection_that_will_lose_does_not_become_a_session_while_the_other_may_win()
+    {
+        PeerFsm peer = LoserWaits();
+        peer.Open(ConnectionSide.Incoming, HighId, 64512, 90, gracefulRestart: true, _actions);
+        Assert.That(peer.StateOf(ConnectionSide.Outgoing), Is.EqualTo(SessionState.Idle));
+        peer.Step(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.KeepaliveReceived), _actions);
+        Assert.That(peer.StateOf(ConnectionSide.Incoming), Is.EqualTo(SessionState.Established));
+        Assert.That(_actions.Exists(static item => item.Action.Kind == SessionActionKind.SessionDown), Is.False);
+    }
+
+    [Test]
+    public void A_connection_that_waits_for_the_other_is_established_when_that_one_ends()
+    {
+        PeerFsm peer = LoserWaits();
+        peer.Step(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.NotificationReceived), _actions);
+        Assert.That(peer.StateOf(ConnectionSide.Outgoing), Is.EqualTo(SessionState.Established));
+    }
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public void A_connection_that_waits_is_established_by_the_neighbours_next_message(bool keepalive)
+    {
+        PeerFsm peer = LoserWaits();
+        if (keepalive)
+        {
+            peer.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.KeepaliveReceived), _actions);
+        }
+        else
+        {
+            Assert.That(peer.Confirmed(ConnectionSide.Outgoing, _actions));
+        }
+
+        Assert.That(peer.StateOf(ConnectionSide.Outgoing), Is.EqualTo(SessionState.Established));
+        Assert.That(Notifications(), Is.EqualTo(new[] { (ConnectionSide.Incoming, ErrorCode.Cease, CeaseSubcode.CollisionResolution) }));
+    }
+
+    [Test]
+    public void A_peer_that_is_stopped_while_a_connection_waits_reports_no_session()
+    {
+        PeerFsm peer = LoserWaits();
+        peer.Stop(default, _actions);
+        Assert.That(_actions.Exists(static item => item.Action.Kind == SessionActionKind.SessionUp), Is.False);
+        Assert.That(peer.State, Is.EqualTo(SessionState.Idle));
+    }
+
+    [Test]
+    public void A_connection_opened_before_the_neighbour_had_the_session_is_no_restart()
+    {
+        PeerFsm peer = EstablishedPeer(gracefulRestart: true);
+        Assert.That(peer.Accept(_actions, confirmed: false), Is.EqualTo(IncomingVerdict.RefuseCollision));
+        Assert.That(peer.State, Is.EqualTo(SessionState.Established));
     }
 
     [Test]
@@ -235,6 +289,16 @@ public sealed class PeerFsmTests
         peer.Start(_actions);
         peer.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.TcpConnected), _actions);
         Assert.That(peer.Accept(_actions), Is.EqualTo(IncomingVerdict.Accept));
+        _actions.Clear();
+        return peer;
+    }
+
+    private PeerFsm LoserWaits()
+    {
+        PeerFsm peer = TwoInOpenSent(LowId);
+        peer.Open(ConnectionSide.Outgoing, HighId, 64512, 90, gracefulRestart: true, _actions);
+        peer.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.KeepaliveReceived), _actions);
+        Assert.That(peer.StateOf(ConnectionSide.Outgoing), Is.EqualTo(SessionState.OpenConfirm));
         _actions.Clear();
         return peer;
     }
