@@ -16,6 +16,7 @@ internal enum ValueKind : byte
     LargeCommunity,
     Word,
     LengthRange,
+    MetricRange,
     AddPathSend,
     Table,
     Metric,
@@ -113,7 +114,7 @@ internal static class ConfigKeys
             B("export", "true"), B("installKernel", "true"), W("use", "workload", "workload", "service"))),
         L("originate", M("prefix", Must(V("prefix", ValueKind.Prefix)), W("kind", "blackhole", "blackhole", "unreachable", "none"),
             S("communities", V("community", ValueKind.Community)))),
-        M("kernel", B("enabled", "true"), V("table", ValueKind.Table, "main"), N("protocol", "12", 1, 255), V("metric", ValueKind.Metric, "none"), B("ecmp", "true"),
+        M("kernel", B("enabled", "true"), S("families", W("family", "", "ipv4", "ipv6"), "[ipv4, ipv6]"), V("table", ValueKind.Table, "main"), N("protocol", "12", 1, 255), V("metric", ValueKind.Metric, "none"), B("ecmp", "true"),
             N("maxPaths", "16", 1, 256), B("persist", "true"), D("staleTime", "30s"), B("installDefault", "false"),
             S("excludeNextHops", V("prefix", ValueKind.Prefix)), B("nexthopObjects", "false"),
             M("learn", B("enabled", "true"), S("interfaces", T("glob")), S("excludeInterfaces", T("glob")), S("excludeProtocols", N("protocol", "", 0, 255)), B("guard", "true")),
@@ -131,7 +132,7 @@ internal static class ConfigKeys
 
     private static ConfigKey Match() => M("match",
         S("prefix", V("prefix", ValueKind.Prefix)), S("prefixExact", V("prefix", ValueKind.Prefix)), S("notPrefix", V("prefix", ValueKind.Prefix)),
-        S("notPrefixExact", V("prefix", ValueKind.Prefix)), V("prefixLength", ValueKind.LengthRange), S("pool", T("pool")),
+        S("notPrefixExact", V("prefix", ValueKind.Prefix)), V("prefixLength", ValueKind.LengthRange), V("kernelMetric", ValueKind.MetricRange), S("pool", T("pool")),
         S("source", W("source", "", "kernel", "originate", "bgp")), S("kernelProtocol", N("protocol", "", 0, 255)), S("interface", T("glob")),
         S("community", V("community", ValueKind.Community)), S("largeCommunity", V("community", ValueKind.LargeCommunity)), V("asPath", ValueKind.Regex),
         S("asPathPrefix", V("asn", ValueKind.Asn)), N("localPref", "", 0, uint.MaxValue), S("nextHop", V("prefix", ValueKind.Prefix)), W("peerType", "", "ibgp", "ebgp"));

@@ -179,6 +179,7 @@ internal sealed class ConfigMapping
         NotPrefix = [.. match.NotPrefix.Select(ToCidr)],
         NotPrefixExact = [.. match.NotPrefixExact.Select(ToCidr)],
         PrefixLength = match.MinLength is null && match.MaxLength is null ? null : (match.MinLength ?? 0, match.MaxLength ?? 128),
+        KernelMetric = match is { MinMetric: { } least, MaxMetric: { } most } ? ((uint)least, (uint)most) : null,
         Pool = [.. match.Pool],
         Source = [.. match.Source.Select(static source => source switch { "kernel" => RouteSource.Kernel, "originate" => RouteSource.Originate, _ => RouteSource.Bgp })],
         KernelProtocol = [.. match.KernelProtocol],

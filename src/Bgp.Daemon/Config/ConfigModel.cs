@@ -210,6 +210,9 @@ public sealed record KernelConfig
     /// <summary>When false, netlink is never opened.</summary>
     public bool Enabled { get; init; } = true;
 
+    /// <summary>Families whose routes of our protocol are ours; those of the other belong to another process.</summary>
+    public ConfigList<string> Families { get; init; } = ["ipv4", "ipv6"];
+
     /// <summary>Routing table; 254 is main.</summary>
     public uint Table { get; init; } = 254;
 
@@ -440,6 +443,12 @@ public sealed record FilterMatchConfig
 
     /// <summary>Lengths to.</summary>
     public int? MaxLength { get; init; }
+
+    /// <summary>Metrics from.</summary>
+    public int? MinMetric { get; init; }
+
+    /// <summary>Metrics to.</summary>
+    public int? MaxMetric { get; init; }
 
     /// <summary>Inside these pools.</summary>
     public ConfigList<string> Pool { get; init; } = [];

@@ -151,6 +151,7 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
         return new KernelConfig
         {
             Enabled = node.At("enabled").Flag(true),
+            Families = node.At("families").Texts() is { Count: > 0 } families ? families : d.Families,
             Table = node.At("table").UIntOrNull() ?? 254,
             Protocol = (byte)node.At("protocol").Int(12),
             MetricMode = fixedMetric ? KernelMetricMode.Fixed : metric == "localPref" ? KernelMetricMode.LocalPref : KernelMetricMode.None,
@@ -196,9 +197,16 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
     {
         int? from = null;
         int? to = null;
-        if (node.At("prefixLength").Scalar() is { } range && ConfigText.TryLengthRange(range, out int low, out int high))
+        if (node.At("prefixLength").Scalar() is { } range && ConfigText.TryRange(range, 128, out int low, out int high))
         {
             (from, to) = (low, high);
+        }
+
+        int? metricFrom = null;
+        int? metricTo = null;
+        if (node.At("kernelMetric").Scalar() is { } metrics && ConfigText.TryRange(metrics, int.MaxValue, out low, out high))
+        {
+            (metricFrom, metricTo) = (low, high);
         }
 
         return new FilterMatchConfig
@@ -209,6 +217,8 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
             NotPrefixExact = node.At("notPrefixExact").Prefixes(),
             MinLength = from,
             MaxLength = to,
+            MinMetric = metricFrom,
+            MaxMetric = metricTo,
             Pool = node.At("pool").Texts(),
             Source = node.At("source").Texts(),
             KernelProtocol = node.At("kernelProtocol").Bytes(),

@@ -114,7 +114,7 @@ public static class ConfigSchema
                 Types(json, "string", "integer");
                 json.WriteString("pattern", "^([0-9]+(ms|s|m|h|d)|0)$");
                 break;
-            case ValueKind.Asn or ValueKind.RouterId or ValueKind.NodeRouterId or ValueKind.Table or ValueKind.Metric or ValueKind.LengthRange:
+            case ValueKind.Asn or ValueKind.RouterId or ValueKind.NodeRouterId or ValueKind.Table or ValueKind.Metric or ValueKind.LengthRange or ValueKind.MetricRange:
                 Types(json, "integer", "string", "number");
                 break;
             case ValueKind.AddPathSend:

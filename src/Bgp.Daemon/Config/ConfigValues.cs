@@ -141,6 +141,9 @@ public sealed class Secret(string reference, string? value, string? error) : IEq
         return value is null ? new Secret(reference, null, $"cannot read secret {reference}: the variable is not set") : Check(reference, value);
     }
 
+    /// <summary>A value that another configuration language holds in its text; <paramref name="reference"/> names it in messages.</summary>
+    internal static Secret FromText(string reference, string value) => Check(reference, value);
+
     private static Secret Check(string reference, string value)
     {
         if (value.EndsWith('\n'))
@@ -257,7 +260,7 @@ public static class ConfigText
     }
 
     /// <summary><c>N</c> or <c>N-M</c>, 0-128.</summary>
-    public static bool TryLengthRange(string text, out int from, out int to)
+    public static bool TryRange(string text, int most, out int from, out int to)
     {
         to = 0;
         int dash = text.IndexOf('-', StringComparison.Ordinal);
@@ -265,7 +268,7 @@ public static class ConfigText
         string last = dash < 0 ? text : text[(dash + 1)..];
         return int.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out from)
             && int.TryParse(last, NumberStyles.None, CultureInfo.InvariantCulture, out to)
-            && from <= to && to <= 128;
+            && from <= to && to <= most;
     }
 
     /// <summary>The candidate nearest to a mistyped word, or null when none is near enough.</summary>

@@ -40,7 +40,7 @@ public sealed partial class KernelSync
         Scan(links: true, v4: true, v6: true, through: 0);
         lock (_gate)
         {
-            Adopted = _v4.Mirror.OwnCount + _v6.Mirror.OwnCount;
+            Adopted = (_options.OwnsV4 ? _v4.Mirror.OwnCount : 0) + (_options.OwnsV6 ? _v6.Mirror.OwnCount : 0);
         }
 
         _links.AddressesChanged = true;

@@ -107,7 +107,7 @@ public sealed partial class KernelSync : IDisposable
     {
         lock (_gate)
         {
-            int pruned = _v4.Diff.Prune() + _v6.Diff.Prune();
+            int pruned = (_options.OwnsV4 ? _v4.Diff.Prune() : 0) + (_options.OwnsV6 ? _v6.Diff.Prune() : 0);
             Install();
             return pruned;
         }
@@ -118,8 +118,16 @@ public sealed partial class KernelSync : IDisposable
     {
         lock (_gate)
         {
-            _v4.Diff.RemoveAll();
-            _v6.Diff.RemoveAll();
+            if (_options.OwnsV4)
+            {
+                _v4.Diff.RemoveAll();
+            }
+
+            if (_options.OwnsV6)
+            {
+                _v6.Diff.RemoveAll();
+            }
+
             while (_installer is not null && (_v4.Diff.QueuedCount + _v6.Diff.QueuedCount > 0 || _installBusy))
             {
                 if (_installBusy || _scanning)

@@ -9,6 +9,12 @@ public sealed record KernelSyncOptions
     /// <summary>rtm_protocol of our routes; 12 is what BIRD writes and what Calico's agent leaves alone.</summary>
     public byte Protocol { get; init; } = 12;
 
+    /// <summary>Whether IPv4 routes of our protocol are ours; when false another process owns them and nothing is adopted or removed.</summary>
+    public bool OwnsV4 { get; init; } = true;
+
+    /// <summary>The same for IPv6.</summary>
+    public bool OwnsV6 { get; init; } = true;
+
     /// <summary>Receive buffer of the socket that hears notifications, bytes. An overrun costs a full dump.</summary>
     public int ReceiveBufferBytes { get; init; } = 8 << 20;
 

@@ -85,6 +85,11 @@ internal sealed class CompiledMatch<TPrefix>
             return false;
         }
 
+        if (match.KernelMetric is (uint least, uint most) && MetricOf(attributes) is uint metric && (metric < least || metric > most))
+        {
+            return false;
+        }
+
         if (match.LocalPref is uint localPref
             && (attributes.Source != RouteSource.Bgp || (attributes.LocalPref ?? RankKey.DefaultLocalPref) != localPref))
         {
@@ -96,6 +101,17 @@ internal sealed class CompiledMatch<TPrefix>
             && (match.LargeCommunity.Count == 0 || HasAny(match.LargeCommunity, attributes))
             && (match.AsPathPrefix.Count == 0 || BeginsWith(attributes.AsPath, match.AsPathPrefix))
             && (_asPath is null || _asPath.IsMatch(attributes.AsPath));
+    }
+
+    private static uint MetricOf(PathAttributes attributes)
+    {
+        const uint normal = 1024;
+        if (attributes.Source == RouteSource.Bgp)
+        {
+            return int.MaxValue - Math.Min(attributes.LocalPref ?? RankKey.DefaultLocalPref, int.MaxValue);
+        }
+
+        return attributes.Local is { Source: RouteSource.Kernel, Metric: > 0 } kernel ? kernel.Metric : normal;
     }
 
     private static TPrefix[] OfFamily(IReadOnlyList<Cidr> prefixes)

@@ -49,6 +49,12 @@ public sealed record FilterMatch
     /// <summary>Shortest and longest prefix length, both included.</summary>
     public (int Min, int Max)? PrefixLength { get; init; }
 
+    /// <summary>
+    /// The metric that the route has or would have as a kernel route, both bounds included: a kernel route's own (1024 where it has none), 1024 for an
+    /// originated one, 2^31-1-LOCAL_PREF for one learned over BGP.
+    /// </summary>
+    public (uint Min, uint Max)? KernelMetric { get; init; }
+
     /// <summary>Equal to or inside the pool of that name.</summary>
     public IReadOnlyList<string> Pool { get; init; } = [];
 

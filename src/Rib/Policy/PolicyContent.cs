@@ -71,7 +71,7 @@ internal static class PolicyContent
         AppendSet(key, "comm", Texts(match.Community));
         AppendSet(key, "large", Texts(match.LargeCommunity));
         AppendSet(key, "nexthop", Texts(match.NextHop));
-        key.Append(CultureInfo.InvariantCulture, $" len={match.PrefixLength} lp={match.LocalPref} peer={match.PeerType}");
+        key.Append(CultureInfo.InvariantCulture, $" len={match.PrefixLength} lp={match.LocalPref} metric={match.KernelMetric} peer={match.PeerType}");
         key.Append(CultureInfo.InvariantCulture, $" path={(match.AsPath is null ? "" : Quote(match.AsPath))} head={string.Join(',', match.AsPathPrefix)}");
     }
 

@@ -1,0 +1,233 @@
+using Bgp.Daemon.Config;
+using Bgp.Daemon.Import;
+using Bgp.Protocol;
+
+namespace Bgp.Daemon.Tests.Import;
+
+/// <summary>Configurations as Calico renders them, imported, written, read again: the model must say what BIRD would do.</summary>
+[TestFixture]
+public sealed class ImportTests
+{
+    internal static string Corpus(string scenario, string file = "bird.cfg") => Path.Combine(TestContext.CurrentContext.TestDirectory, "corpus", scenario, file);
+
+    private static BirdImportResult Run(params string[] files) => BirdImport.Run(files, new BirdImportOptions { NodeName = "node-a" });
+
+    private static ConfigModel Model(params string[] files)
+    {
+        BirdImportResult imported = Run(files);
+        Assert.That(imported.Issues, Is.Empty);
+        ConfigResult read = ConfigReader.Parse(imported.Yaml!, "imported.yaml");
+        Assert.That(read.Issues.Where(static issue => issue.IsError || !(issue.Text.Contains("outside all pools", StringComparison.Ordinal) || issue.Text.Contains("cannot read secret", StringComparison.Ordinal))), Is.Empty, imported.Yaml);
+        return read.Model!;
+    }
+
+    private static PeerConfig Peer(ConfigModel model, string name) => model.Peers.Single(peer => peer.Name == name);
+
+    [Test]
+    public void A_mesh_of_both_families_becomes_one_configuration()
+    {
+        ConfigModel model = Model(Corpus("mesh"), Corpus("mesh", "bird6.cfg"));
+        PeerConfig third = Peer(model, "Mesh_10_192_0_3");
+        Assert.Multiple(() =>
+        {
+            Assert.That(model.Node, Is.EqualTo(new NodeConfig
+            {
+                Name = "node-a", Asn = 64512, Ipv4 = Ip("10.192.0.2"), Ipv6 = Ip("fd00:10:192::2"), RouterId = Ip("10.192.0.2").V4Value,
+            }));
+            Assert.That(model.Peers.Select(static peer => (peer.Name, peer.BirdName, peer.Address.ToString(), peer.Passive)), Is.EqualTo(new[]
+            {
+                ("Mesh_10_192_0_3", "Mesh_10_192_0_3", "10.192.0.3", true), ("Mesh_10_192_0_1", "Mesh_10_192_0_1", "10.192.0.1", false),
+                ("Mesh_fd00_10_192__3", "Mesh_fd00_10_192__3", "fd00:10:192::3", true),
+            }));
+            Assert.That((third.Hold, third.Keepalive, third.ConnectRetry, third.IdleHold, third.RestartTime), Is.EqualTo((Seconds(240), Seconds(80), Seconds(5), Seconds(5), Seconds(120))));
+            Assert.That((third.Multihop, third.TtlSecurity, third.SourceAddress, third.NextHop, third.GracefulRestart), Is.EqualTo((64, 0, Ip("10.192.0.2"), NextHopRule.Auto, true)));
+            Assert.That(third.Families, Is.EqualTo((ConfigList<FamilyConfig>)[new FamilyConfig { Family = AfiSafi.Ipv4Unicast, AddPathReceive = true, AddPathSend = 256 }]));
+            Assert.That(third.Import, Is.EqualTo(new[] { "all" }));
+            Assert.That(Peer(model, "Mesh_10_192_0_1").Export, Is.EqualTo(third.Export), "peers with equal rules share their filter");
+            Assert.That(model.Kernel.MetricMode, Is.EqualTo(KernelMetricMode.LocalPref));
+            Assert.That((model.Kernel.Ecmp, model.Kernel.MaxPaths, model.Kernel.LearnEnabled, model.Kernel.Guard), Is.EqualTo((true, 16, true, false)), "the IPv6 rules have no tunl0");
+            Assert.That(model.Kernel.DirectExcludeInterfaces, Is.EqualTo(new[] { "cali*", "kube-ipvs*" }));
+            Assert.That(model.Pools.Select(static pool => (pool.Cidr.ToString(), pool.TunnelMode, pool.InstallKernel, pool.Export)), Is.EquivalentTo(new[]
+            {
+                ("192.168.0.0/16", TunnelMode.None, false, true), ("fd00:10:244::/64", TunnelMode.None, true, true),
+            }));
+            Assert.That(model.Originate.Select(static own => (own.Prefix.ToString(), own.Kind)), Is.EqualTo(new[]
+            {
+                ("192.168.221.64/26", OriginateKind.None), ("192.168.221.192/26", OriginateKind.None), ("fd00:10:244::40/122", OriginateKind.Blackhole),
+            }), "a block that the kernel's filter rejects is no kernel route");
+        });
+    }
+
+    [Test]
+    public void One_family_alone_leaves_the_other_familys_kernel_routes_and_sockets_to_another_process()
+    {
+        ConfigModel model = Model(Corpus("mesh", "bird6.cfg"));
+        Assert.Multiple(() =>
+        {
+            Assert.That(model.Kernel.Families, Is.EqualTo(new[] { "ipv6" }));
+            Assert.That(model.Listen.Addresses.Select(static address => address.ToString()), Is.EqualTo(new[] { "::" }));
+        });
+    }
+
+    [Test]
+    public void Tunnels_services_and_wireguard_neighbours_follow_the_kernels_filter()
+    {
+        ConfigModel model = Model(Corpus("tunnels"));
+        Assert.Multiple(() =>
+        {
+            Assert.That(model.Pools.Select(static pool => (pool.Cidr.ToString(), pool.TunnelMode, pool.CrossSubnet, pool.InstallKernel, pool.Export)), Is.EquivalentTo(new[]
+            {
+                ("192.168.0.0/16", TunnelMode.Ipip, false, true, true), ("172.16.0.0/16", TunnelMode.Ipip, true, true, true), ("172.17.0.0/16", TunnelMode.None, false, true, true),
+                ("172.18.0.0/16", TunnelMode.None, false, false, true), ("172.19.0.0/16", TunnelMode.None, false, true, false),
+                ("10.96.0.0/12", TunnelMode.None, false, false, true), ("203.0.113.7/32", TunnelMode.None, false, false, true),
+            }));
+            Assert.That((model.Node.Ipv4, model.Node.Ipv4Length), Is.EqualTo((Ip("10.192.0.2"), 16)), "the subnet by which crossSubnet decides");
+            Assert.That(model.Kernel.ExcludeNextHops.Select(static hop => hop.ToString()), Is.EqualTo(new[] { "10.192.0.9/32" }));
+            Assert.That(model.Originate.Select(static own => (own.Prefix.ToString(), own.Kind)), Is.EqualTo(new[]
+            {
+                ("192.168.221.64/26", OriginateKind.Blackhole), ("10.96.0.0/12", OriginateKind.None), ("203.0.113.7/32", OriginateKind.None),
+            }));
+            Assert.That((model.Listen.Port, model.Listen.Addresses[0].ToString(), model.Log.Level), Is.EqualTo((1790, "10.192.0.2", "debug")));
+        });
+    }
+
+    [Test]
+    public void A_reflectors_clients_have_its_cluster_id_and_its_filter_also_for_reflected_routes()
+    {
+        ConfigModel model = Model(Corpus("reflector"));
+        Assert.Multiple(() =>
+        {
+            Assert.That(model.Peers.Select(static peer => (peer.Name, peer.RouteReflectorClient, peer.Asn)), Is.EqualTo(new[]
+            {
+                ("Node_10_192_0_3", true, 64532u), ("Node_10_192_0_4", true, 64532u), ("Global_10_192_0_5", false, 64532u),
+            }));
+            Assert.That(model.Peers[0].ClusterId, Is.EqualTo(Ip("10.0.0.1").V4Value));
+            Assert.That(model.Peers[0].Export.Single(), Does.StartWith("export-"));
+            Assert.That(model.Kernel.Guard, Is.True);
+        });
+    }
+
+    [Test]
+    public void A_top_of_rack_neighbour_keeps_every_option()
+    {
+        BirdImportResult imported = Run(Corpus("tor"));
+        ConfigModel model = Model(Corpus("tor"));
+        PeerConfig tor = Peer(model, "Node_10_192_0_1");
+        PeerConfig local = Peer(model, "Node_10_192_0_8");
+        Assert.Multiple(() =>
+        {
+            Assert.That((tor.Port, tor.Asn, tor.LocalAsn, tor.TtlSecurity, tor.NextHop, tor.AllowLocalAs), Is.EqualTo((1179, 65001u, 64512u, 2, NextHopRule.Unchanged, 2)));
+            Assert.That((tor.Keepalive, tor.RestartTime, tor.Passive), Is.EqualTo((Seconds(20), Seconds(10), false)));
+            Assert.That(imported.Passwords, Is.EqualTo(new Dictionary<string, string> { ["Node_10_192_0_1"] = "s3cret;#x" }));
+            Assert.That(imported.Yaml, Does.Not.Contain("s3cret"));
+            Assert.That(tor.Md5!.Reference, Is.EqualTo("file:secrets/Node_10_192_0_1.md5"));
+            Assert.That((local.LocalAsn, local.Passive, local.ReachableBy), Is.EqualTo((65100u, true, Ip("10.192.0.254"))));
+            Assert.That((Peer(model, "Global_10_192_0_7").NextHop, Peer(model, "Global_10_192_0_7").SourceAddress.IsNone), Is.EqualTo((NextHopRule.Self, true)));
+        });
+    }
+
+    [Test]
+    public void Before_metrics_were_announced_there_are_none()
+    {
+        ConfigModel model = Model(Corpus("before332"));
+        Assert.Multiple(() =>
+        {
+            Assert.That(model.Kernel.MetricMode, Is.EqualTo(KernelMetricMode.None));
+            Assert.That(model.Peers.Single().Multihop, Is.EqualTo(64), "BIRD's default for an internal neighbour");
+            Assert.That(model.Kernel.Guard, Is.False, "tunl0's address went to the neighbours then");
+        });
+    }
+
+    [Test]
+    public void The_daemon_gets_the_passwords_themselves()
+    {
+        ConfigResult loaded = BirdImport.Load([Corpus("tor")], new BirdImportOptions { NodeName = "n", Sockets = [("/run/x.ctl", 4)], SocketGroup = "" });
+        Assert.Multiple(() =>
+        {
+            Assert.That(loaded.Issues.Where(static issue => issue.IsError), Is.Empty);
+            Assert.That(Peer(loaded.Model!, "Node_10_192_0_1").Md5!.Value, Is.EqualTo("s3cret;#x"));
+            Assert.That(loaded.Model!.BirdCompat.Single(), Is.EqualTo(new BirdCompatConfig("/run/x.ctl", 1, 4, 0b110_110_000, "", false)));
+            Assert.That(loaded.Model!.Files, Has.Count.EqualTo(3));
+        });
+    }
+
+    [Test]
+    public void A_file_that_another_one_includes_may_be_given_too()
+    {
+        string all = Run(Corpus("mesh", "bird_ipam.cfg"), Corpus("mesh"), Corpus("mesh", "bird_aggr.cfg"), Corpus("mesh")).Yaml!;
+        Assert.That(all, Is.EqualTo(Run(Corpus("mesh")).Yaml));
+    }
+
+    [Test]
+    public void Everything_that_is_not_understood_is_told_with_its_place_in_one_run()
+    {
+        BirdImportResult result = Run(Corpus("wrong"));
+        string[] places = [.. result.Issues.Select(static issue => $"{issue.Line}:{issue.Column}")];
+        Assert.Multiple(() =>
+        {
+            Assert.That(result.Yaml, Is.Null);
+            Assert.That(places, Is.SupersetOf(new[] { "2:1", "8:37" }));
+            Assert.That(result.Issues, Has.All.Property("IsError").True);
+        });
+
+        string fixedSyntax = File.ReadAllText(Corpus("wrong")).Replace("roa table x;", "", StringComparison.Ordinal).Replace("10.0.0.0/33", "10.0.0.0/8", StringComparison.Ordinal);
+        string path = Path.Combine(Path.GetTempPath(), $"pipit-wrong-{Guid.NewGuid():N}.cfg");
+        File.WriteAllText(path, fixedSyntax);
+        try
+        {
+            string[] texts = [.. Run(path).Issues.Select(static issue => issue.Text)];
+            Assert.That(texts, Has.Some.Contains("vrf").And.Some.Contains("import limit 100").And.Some.Contains("bgp_med").And.Some.Contains("no template").And.Some.Contains("protocol ospf").And.Some.Contains("bits are set").Or.Some.Contains("is not a prefix"));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [TestCase("protocol", "1:")]
+    [TestCase("function f() { if net ~ [ 10.0.0.0/8{1,2 ] then accept; }", "1:")]
+    [TestCase("/* open", "1:1")]
+    [TestCase("include \"missing.cfg\";", "1:9")]
+    [TestCase("filter x { case net { } }", "1:12")]
+    [TestCase("router id \"x\";\nprotocol bgp A { neighbor 10.0.0.1 as 1; local as 1; graceful restart; import filter { nosuch(true); }; }", "")]
+    public void Broken_text_is_an_error_with_a_place(string text, string place)
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"pipit-broken-{Guid.NewGuid():N}.cfg");
+        File.WriteAllText(path, text);
+        try
+        {
+            BirdImportResult result = Run(path);
+            Assert.That(result.Yaml, Is.Null);
+            Assert.That(result.Issues.Select(static issue => $"{issue.Line}:{issue.Column}"), Has.Some.StartsWith(place));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Test]
+    public void Hostile_text_ends_in_errors_and_not_in_the_end_of_the_process()
+    {
+        string[] texts =
+        [
+            "function f() { " + string.Concat(Enumerable.Repeat("if true then ", 100_000)),
+            "filter f { if " + new string('(', 100_000),
+            "filter f { if " + new string('!', 100_000) + "true then accept; }",
+            "filter f { if true" + string.Concat(Enumerable.Repeat(" && true", 100_000)) + " then accept; }",
+            "filter f { " + new string('{', 100_000),
+            "function a() { b(); } function b() { a(); } protocol kernel { export filter a; } filter c { a(); } protocol kernel { export filter c; }",
+        ];
+        foreach (string text in texts)
+        {
+            string path = Path.Combine(Path.GetTempPath(), $"pipit-hostile-{Guid.NewGuid():N}.cfg");
+            File.WriteAllText(path, text);
+            Assert.That(Run(path).Yaml, Is.Null);
+            File.Delete(path);
+        }
+    }
+
+    private static IpAddr Ip(string text) => IpAddr.TryParse(text, out IpAddr ip) ? ip : throw new FormatException(text);
+
+    private static TimeSpan Seconds(int seconds) => TimeSpan.FromSeconds(seconds);
+}
