@@ -18,7 +18,7 @@ internal sealed partial class BgpDaemon
     /// <summary>Reads the file and applies it. An invalid one is refused whole, and the running one stays.</summary>
     internal ReloadDto Reload(string? path, bool dryRun, TimeSpan? confirm)
     {
-        ConfigResult result = ConfigReader.Load(path ?? _configPath);
+        ConfigResult result = Load(path ?? _configPath);
         if (result.Model is null)
         {
             string[] errors = [.. result.Errors.Select(static issue => issue.ToString())];

@@ -87,6 +87,8 @@ internal sealed partial class BgpDaemon : IDisposable
                 {
                     Table = model.Kernel.Table,
                     Protocol = model.Kernel.Protocol,
+                    OwnsV4 = model.Kernel.Families.Contains("ipv4"),
+                    OwnsV6 = model.Kernel.Families.Contains("ipv6"),
                     Log = text => Log.KernelWarning(_log, text),
                     ReceiveBufferBytes = ReceiveBuffer(),
                 },
@@ -106,6 +108,9 @@ internal sealed partial class BgpDaemon : IDisposable
         v4.OnEndOfRib = _ => PeerSettled();
         v6.OnEndOfRib = _ => PeerSettled();
     }
+
+    /// <summary>Reads a configuration file: YAML, or BIRD's where the daemon was started as one.</summary>
+    internal Func<string, ConfigResult> Load { get; init; } = ConfigReader.Load;
 
     /// <summary>What the CLI asks; see <see cref="DaemonQueries"/>.</summary>
     internal IDaemonQueries? Queries { get; private set; }

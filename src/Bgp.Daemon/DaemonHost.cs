@@ -16,7 +16,7 @@ internal static class DaemonHost
     {
         // Replies leave on the thread that received what caused them: any hop to the pool costs more than the reply. Nothing may block there.
         Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
-        ConfigResult config = ConfigReader.Load(options.ConfigPath);
+        ConfigResult config = options.Load(options.ConfigPath);
         foreach (ConfigIssue issue in config.Issues)
         {
             await Console.Error.WriteLineAsync(issue.ToString()).ConfigureAwait(false);
@@ -36,7 +36,7 @@ internal static class DaemonHost
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
         builder.Services.Configure<HostOptions>(static host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.AddSingleton(services =>
-            new BgpDaemon(options.ConfigPath, model, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("pipit"), provider));
+            new BgpDaemon(options.ConfigPath, model, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("pipit"), provider) { Load = options.Load });
         builder.Services.AddSingleton<DaemonService>(services =>
             new DaemonService(services.GetRequiredService<BgpDaemon>(), options.SocketPath, services.GetRequiredService<IHostApplicationLifetime>()));
         builder.Services.AddHostedService(static services => services.GetRequiredService<DaemonService>());

@@ -9,7 +9,11 @@ namespace Bgp.Daemon.Cli;
 /// <summary>What <c>pipit run</c> hands to the daemon.</summary>
 /// <param name="ConfigPath">Configuration file.</param>
 /// <param name="SocketPath">Control socket.</param>
-public sealed record RunOptions(string ConfigPath, string SocketPath);
+public sealed record RunOptions(string ConfigPath, string SocketPath)
+{
+    /// <summary>Reads the configuration, at the start and at each reload.</summary>
+    public Func<string, ConfigResult> Load { get; init; } = ConfigReader.Load;
+}
 
 /// <summary>The exit codes, as every verb uses them.</summary>
 public static class ExitCode
@@ -69,6 +73,7 @@ public sealed partial class CliApp
         AddRouteVerbs();
         AddOperateVerbs();
         AddShowVerbs();
+        AddImportVerb();
         AddLiveVerbs();
     }
 

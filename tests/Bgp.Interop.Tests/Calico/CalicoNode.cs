@@ -14,6 +14,9 @@ public enum Daemon
 
     /// <summary>Pipit.</summary>
     Pipit,
+
+    /// <summary>Pipit under the names <c>bird</c> and <c>bird6</c>, with the files and flags of BIRD 1.6.</summary>
+    PipitAsBird,
 }
 
 /// <summary>A neighbour as Calico's templates would name it.</summary>
@@ -80,6 +83,10 @@ internal sealed class CalicoNode(Lab lab, string ns, string podNs, int number)
                 Bird("bird", Path.Combine(BirdFolder, "bird"), Bird1Config(v6: false));
                 Bird("bird6", Path.Combine(BirdFolder, "bird6"), Bird1Config(v6: true));
                 break;
+            case Daemon.PipitAsBird:
+                Bird("bird", Link("bird"), Bird1Config(v6: false), "-d");
+                Bird("bird6", Link("bird6"), Bird1Config(v6: true), "-d");
+                break;
             case Daemon.Bird2:
                 Bird("bird2", "bird", Bird2Config());
                 break;
@@ -95,7 +102,7 @@ internal sealed class CalicoNode(Lab lab, string ns, string podNs, int number)
     {
         foreach (Background process in _processes)
         {
-            if (Runs == Daemon.Pipit)
+            if (Runs is Daemon.Pipit or Daemon.PipitAsBird)
             {
                 process.Terminate();
             }
@@ -116,7 +123,7 @@ internal sealed class CalicoNode(Lab lab, string ns, string podNs, int number)
             return _pipit!.Cli("wait", "peers-established", "--timeout", "1s").Code == 0;
         }
 
-        string[] sockets = Runs == Daemon.Bird1 ? ["bird", "bird6"] : ["bird2"];
+        string[] sockets = Runs == Daemon.Bird2 ? ["bird2"] : ["bird", "bird6"];
         int up = 0;
         foreach (string name in sockets)
         {
@@ -153,7 +160,7 @@ internal sealed class CalicoNode(Lab lab, string ns, string podNs, int number)
             return _pipit!.Cli("peers").Output + _pipit.Cli("fib", "--diff").Output;
         }
 
-        string[] sockets = Runs == Daemon.Bird1 ? ["bird", "bird6"] : ["bird2"];
+        string[] sockets = Runs == Daemon.Bird2 ? ["bird2"] : ["bird", "bird6"];
         return string.Concat(sockets.Select(name => Lab.TryRun("birdc", ["-s", Path.Combine(lab.Folder, $"n{number}-{name}.ctl"), "show", "protocols"]).Output));
     }
 
@@ -168,10 +175,31 @@ internal sealed class CalicoNode(Lab lab, string ns, string podNs, int number)
         return string.Join(" nexthop ", [string.Join(' ', parts[0].Split(' ', StringSplitOptions.RemoveEmptyEntries)).Replace(" pref medium", "", StringComparison.Ordinal), .. hops]);
     }
 
-    private void Bird(string name, string program, string config)
+    /// <summary>Where Pipit's own clients reach a daemon that was started as BIRD.</summary>
+    internal string ControlSocket(string name) => Path.Combine(lab.Folder, $"n{number}-{name}.sock");
+
+    /// <summary>The files of a daemon of BIRD's kind; SIGHUP makes it read them again.</summary>
+    internal string BirdFile(string name) => Path.Combine(lab.Folder, $"n{number}-{name}.conf");
+
+    internal string BirdSocket(string name) => Path.Combine(lab.Folder, $"n{number}-{name}.ctl");
+
+    internal void HangUp(int process) => _processes[process].Signal(1);
+
+    private string Link(string name)
+    {
+        string link = Path.Combine(lab.Folder, name);
+        if (!File.Exists(link))
+        {
+            File.CreateSymbolicLink(link, Lab.Pipit);
+        }
+
+        return link;
+    }
+
+    private void Bird(string name, string program, string config, string foreground = "-f")
     {
         string file = lab.File($"n{number}-{name}.conf", config);
-        _processes.Add(lab.Start(ns, $"n{number}-{name}", program, "-f", "-R", "-c", file, "-s", Path.Combine(lab.Folder, $"n{number}-{name}.ctl"), "-P", Path.Combine(lab.Folder, $"n{number}-{name}.pid")));
+        _processes.Add(lab.Start(ns, $"n{number}-{name}", "env", "PIPIT_SOCKET=" + ControlSocket(name), program, foreground, "-R", "-c", file, "-s", Path.Combine(lab.Folder, $"n{number}-{name}.ctl"), "-P", Path.Combine(lab.Folder, $"n{number}-{name}.pid")));
     }
 
     // Calico's rule compares the addresses as text; here they differ in the last digit only.
