@@ -30,10 +30,8 @@ public sealed class ImportTests
         PeerConfig third = Peer(model, "Mesh_10_192_0_3");
         Assert.Multiple(() =>
         {
-            Assert.That(model.Node, Is.EqualTo(new NodeConfig
-            {
-                Name = "node-a", Asn = 64512, Ipv4 = Ip("10.192.0.2"), Ipv6 = Ip("fd00:10:192::2"), RouterId = Ip("10.192.0.2").V4Value,
-            }));
+            Assert.That((model.Node.Name, model.Node.Asn, model.Node.Ipv4, model.Node.Ipv6), Is.EqualTo(("node-a", 64512u, Ip("10.192.0.2"), Ip("fd00:10:192::2"))));
+            Assert.That(model.Node.RouterId, Is.EqualTo(Ip("10.192.0.2").V4Value));
             Assert.That(model.Peers.Select(static peer => (peer.Name, peer.BirdName, peer.Address.ToString(), peer.Passive)), Is.EqualTo(new[]
             {
                 ("Mesh_10_192_0_3", "Mesh_10_192_0_3", "10.192.0.3", true), ("Mesh_10_192_0_1", "Mesh_10_192_0_1", "10.192.0.1", false),
