@@ -45,8 +45,8 @@ public readonly record struct PeerAction(ConnectionSide Side, SessionAction Acti
 /// </remarks>
 public sealed class PeerFsm
 {
-    private readonly SessionTimes _times;
-    private readonly bool _passive;
+    private SessionTimes _times;
+    private bool _passive;
     private readonly uint _localId;
     private readonly uint _localAsn;
     private SessionFsm _outgoing;
@@ -98,6 +98,20 @@ public sealed class PeerFsm
 
     /// <summary>Negotiated timers of one connection.</summary>
     public SessionFsm? Machine(ConnectionSide side) => side == ConnectionSide.Outgoing ? _outgoing : _incoming;
+
+    /// <summary>Other timers from now on, and whether connections are opened. What is running or rests goes on as it is.</summary>
+    public void Configure(SessionTimes times, bool passive)
+    {
+        ArgumentNullException.ThrowIfNull(times);
+        if (_times.IdleHold != times.IdleHold)
+        {
+            _idleHold = times.IdleHold;
+        }
+
+        (_times, _passive) = (times, passive);
+        _outgoing.Configure(times, passive);
+        _incoming?.Configure(times, isPassive: true);
+    }
 
     /// <summary>Starts the peer.</summary>
     public void Start(List<PeerAction> actions)

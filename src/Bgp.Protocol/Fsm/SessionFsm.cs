@@ -226,6 +226,9 @@ public sealed class SessionFsm(SessionTimes times, bool passive, bool incoming)
     /// <summary>RFC 9687 section 3: at least 8 minutes, and more than the hold time.</summary>
     public int SendHoldTime => _holdTime == 0 ? 0 : Math.Max(8 * 60, 2 * _holdTime);
 
+    /// <summary>Other settings from the next event on.</summary>
+    internal void Configure(SessionTimes newTimes, bool isPassive) => (times, passive) = (newTimes, isPassive);
+
     /// <summary>Forces the state, for the test of the complete matrix.</summary>
     internal void SetState(SessionState state, int holdTime) => (State, _holdTime) = (state, holdTime);
 

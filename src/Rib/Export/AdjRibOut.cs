@@ -101,4 +101,35 @@ internal sealed class AdjRibOut(int stride)
 
     /// <summary>One more than the highest index that may hold an entry.</summary>
     internal uint Limit => (uint)(((ulong)_chunks.Length << ChunkBits) / (uint)stride);
+
+    /// <summary>A copy. The actions take the references that an entry and its prefix index need.</summary>
+    internal AdjRibOut Copy(Action<AdjRibOutEntry> entry, Action<uint> index)
+    {
+        AdjRibOut copy = new(stride) { _chunks = [.. _chunks.Select(static chunk => (AdjRibOutEntry[])chunk.Clone())], _bySource = [.. _bySource], Count = Count };
+        copy.ForEach(entry, index);
+        return copy;
+    }
+
+    /// <summary>Empties it. The actions give the references back.</summary>
+    internal void Clear(Action<AdjRibOutEntry> entry, Action<uint> index)
+    {
+        ForEach(entry, index);
+        (_chunks, _bySource, Count) = ([], new int[16], 0);
+    }
+
+    private void ForEach(Action<AdjRibOutEntry> entry, Action<uint> index)
+    {
+        for (int chunk = 0; chunk < _chunks.Length; chunk++)
+        {
+            AdjRibOutEntry[] entries = _chunks[chunk];
+            for (int i = 0; i < entries.Length; i++)
+            {
+                if (!entries[i].IsNone)
+                {
+                    entry(entries[i]);
+                    index((uint)((((ulong)chunk << ChunkBits) + (ulong)i) / (uint)stride));
+                }
+            }
+        }
+    }
 }

@@ -26,6 +26,9 @@ public enum ExportReason : byte
     /// <summary>The export policy rejects it.</summary>
     Policy,
 
+    /// <summary>Long-lived stale, towards an external neighbour that does not know of such routes (RFC 9494 section 4.3).</summary>
+    LongLivedStale,
+
     /// <summary>No address of this host can stand as its next hop on this session.</summary>
     NoNextHop,
 
@@ -237,7 +240,8 @@ internal sealed partial class ExportTransform<TPrefix>
             _scratch = new byte[room];
         }
 
-        if (edit is null && source.Kind != PeerKind.Local)
+        bool strange = IsStrangeToTarget(attributes, received);
+        if (edit is null && source.Kind != PeerKind.Local && !strange)
         {
             int length = RewritePlain(attributes, received, source, nextHop, linkLocal);
             if (length > 0)
@@ -271,6 +275,13 @@ internal sealed partial class ExportTransform<TPrefix>
             Communities(ref builder, edit);
         }
 
+        if (strange)
+        {
+            // RFC 9494 section 4.6: an internal neighbour may have it if it prefers anything else and lets it go no further.
+            builder.SetLocalPref(0);
+            builder.AddCommunity(Community.NoExport);
+        }
+
         canonical = builder.Build();
         if (canonical.IsEmpty)
         {
@@ -297,10 +308,19 @@ internal sealed partial class ExportTransform<TPrefix>
         }
 
         bool external = _key.Kind == PeerKind.Ebgp;
+        if (external && IsStrangeToTarget(attributes, received))
+        {
+            return ExportReason.LongLivedStale;
+        }
+
         return external && (attributes.HasCommunity(received, Community.NoExport) || attributes.HasCommunity(received, Community.NoExportSubconfed))
             ? ExportReason.NoExport
             : ExportReason.Advertised;
     }
+
+    /// <summary>Whether the route is long-lived stale and the neighbours do not know what that means.</summary>
+    private bool IsStrangeToTarget(in AttributeSummary attributes, ReadOnlySpan<byte> received) =>
+        !_key.LongLived && attributes.HasCommunity(received, Community.LongLivedStale);
 
     private IpAddr NextHop(in AttributeSummary attributes, ReadOnlySpan<byte> received, RibPeer source, PolicyEdit? edit, out IpAddr linkLocal)
     {

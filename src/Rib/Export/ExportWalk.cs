@@ -25,6 +25,12 @@ internal class ExportWalk(int slot, UpdateLog log)
     internal readonly int Slot = slot;
     internal readonly UpdateLog Log = log;
 
+    /// <summary>What its readers hold of another group, so that only differences are sent; null for nothing, and once the walk is encoded.</summary>
+    internal AdjRibOut? Held { get; set; }
+
+    /// <summary>Whether its readers came from another group.</summary>
+    internal bool IsTransfer { get; init; }
+
     /// <summary>The next prefix index to be encoded; the loop's own.</summary>
     internal uint Next { get; set; }
 

@@ -24,7 +24,7 @@ public sealed class GroupMember
     private const int GateClosed = 2;
     private const int GateDetached = 4;
 
-    private readonly GroupFlow _flow;
+    private GroupFlow _flow;
     private readonly ControlMessages _control;
     private readonly Action _onData;
 
@@ -58,6 +58,7 @@ public sealed class GroupMember
     private long _octetsSent;
     private int _runIsOut;
     private int _drained;
+    private int _moveWanted;
 
     internal GroupMember(RibPeer peer, GroupFlow flow, ControlMessages control, Action onData)
     {
@@ -184,12 +185,17 @@ public sealed class GroupMember
             if (!TryFind())
             {
                 PublishPosition();
+                GroupFlow flow = _flow;
                 Exit();
                 if (IsDetached)
                 {
                     // After leaving: the loop has to come in.
                     Volatile.Write(ref _drained, 1);
-                    _flow.Wake();
+                    flow.Wake();
+                }
+                else if (Volatile.Read(ref _moveWanted) != 0)
+                {
+                    flow.Wake();
                 }
 
                 return default;
@@ -303,6 +309,43 @@ public sealed class GroupMember
         Volatile.Write(ref _walkPosition, 0);
         Volatile.Write(ref _walk, walk);
         Volatile.Write(ref _started, 1);
+    }
+
+    /// <summary>Belongs to another group, before it has read anything.</summary>
+    internal void Follow(GroupFlow flow) => _flow = flow;
+
+    /// <summary>
+    /// Goes over to another group's log and begins there with a walk. False when the reader is inside, or has something of the present group yet to send;
+    /// then that group's loop is asked for a turn as soon as it has not.
+    /// </summary>
+    internal bool TryMove(GroupFlow flow, ExportWalk walk)
+    {
+        Interlocked.Exchange(ref _moveWanted, 1);
+        if (Interlocked.CompareExchange(ref _gate, GateInside, 0) != 0)
+        {
+            return false;
+        }
+
+        bool empty = _partial == 0 && _walk is null && !TryFind();
+        (_source, _run) = (Source.None, default);
+        if (empty)
+        {
+            _main.Detach();
+            _flow = flow;
+            _main.Attach(flow.Log);
+            Volatile.Write(ref _position, _main.Position);
+            Volatile.Write(ref _endOfRibAt, -1);
+            _moveWanted = 0;
+            Start(walk, enhanced: false);
+        }
+
+        Exit();
+        if (!empty)
+        {
+            Wake();
+        }
+
+        return empty;
     }
 
     /// <summary>Lets End-of-RIB follow once the main log is read up to <paramref name="position"/>.</summary>

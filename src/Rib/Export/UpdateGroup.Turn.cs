@@ -130,7 +130,7 @@ public sealed partial class UpdateGroup<TPrefix>
         {
             for (int slot = 0; slot < now.Length; slot++)
             {
-                AdjRibOutEntry old = _adjRibOut.Get(index, slot);
+                AdjRibOutEntry old = SlotBefore(index, slot);
                 if (now[slot].IsNone && !old.IsNone && old.Source == wanted[i].Source && old.PathTag == wanted[i].PathTag)
                 {
                     now[slot] = wanted[i];
@@ -146,7 +146,7 @@ public sealed partial class UpdateGroup<TPrefix>
             {
                 for (int slot = 0; slot < now.Length && (placed & (1UL << i)) == 0; slot++)
                 {
-                    if (now[slot].IsNone && (pass == 1 || _adjRibOut.Get(index, slot).IsNone))
+                    if (now[slot].IsNone && (pass == 1 || SlotBefore(index, slot).IsNone))
                     {
                         now[slot] = wanted[i];
                         placed |= 1UL << i;
@@ -154,6 +154,13 @@ public sealed partial class UpdateGroup<TPrefix>
                 }
             }
         }
+    }
+
+    /// <summary>What a slot held: in the Adj-RIB-Out, or where that is being filled, at those for whom it is.</summary>
+    private AdjRibOutEntry SlotBefore(uint index, int slot)
+    {
+        AdjRibOutEntry entry = _adjRibOut.Get(index, slot);
+        return entry.IsNone && _held is { } held && slot < held.Stride ? held.Get(index, slot) : entry;
     }
 
     /// <summary>The table of the remarks.</summary>

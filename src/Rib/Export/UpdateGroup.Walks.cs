@@ -99,11 +99,18 @@ public sealed partial class UpdateGroup<TPrefix>
     private void Detach(GroupMember member)
     {
         ResyncWalk<TPrefix>? resync = member.Walk as ResyncWalk<TPrefix>;
+        bool transfer = member.Walk is { IsTransfer: true };
         long position = member.Position;
         member.Detach();
         member.WalksAlone = resync is not null;
         _detached.Add(member);
-        if (!member.ResyncHasMarks)
+        if (transfer && !member.ResyncHasMarks)
+        {
+            // What it holds of its old group, and has not been told of, is nowhere written down any more.
+            member.ReportedLagging = true;
+            Lagging?.Invoke(member);
+        }
+        else if (!member.ResyncHasMarks)
         {
             _withdrawals.RecordSince(_log, position);
             if (resync?.Gone is { } gone)
@@ -336,6 +343,7 @@ public sealed partial class UpdateGroup<TPrefix>
         if (walk.Done)
         {
             walk.Log.AppendControl(LogRecordKind.End, 0);
+            Forget(walk);
         }
 
         _wakeAll = false;
@@ -362,11 +370,18 @@ public sealed partial class UpdateGroup<TPrefix>
         uint limit = _rib.IndexLimit;
         uint end = (uint)Math.Min(limit, (ulong)walk.Next + (uint)budget);
         int stride = _adjRibOut.Stride;
+        _held = walk.Held;
         for (uint index = walk.Next; index < end; index++)
         {
             if (index >= _filled)
             {
                 Compute(index, encode: false);
+            }
+
+            if (walk.Held is { } held)
+            {
+                PackDifference(index, held);
+                continue;
             }
 
             for (int slot = 0; slot < stride; slot++)
@@ -385,6 +400,7 @@ public sealed partial class UpdateGroup<TPrefix>
             }
         }
 
+        _held = null;
         walk.Next = end;
         _filled = Math.Max(_filled, end);
         if (end >= limit)

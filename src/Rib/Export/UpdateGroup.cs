@@ -148,6 +148,23 @@ public sealed partial class UpdateGroup<TPrefix>
             TakesMarks = enhancedRefresh,
             IsWaitingForWalk = true,
         };
+        Register(member);
+        _waiting++;
+        return member;
+    }
+
+    /// <summary>A session went down. The reader may still be inside a call; it finds the member closed afterwards.</summary>
+    public void Leave(GroupMember member)
+    {
+        if (Release(member))
+        {
+            member.Close();
+        }
+    }
+
+    private void Register(GroupMember member)
+    {
+        RibPeer peer = member.Peer;
         _target ??= peer;
         member.Slot = _members.Count;
         _members.Add(member);
@@ -157,16 +174,13 @@ public sealed partial class UpdateGroup<TPrefix>
         }
 
         _byPeer[peer.Index] = member;
-        _waiting++;
-        return member;
     }
 
-    /// <summary>A session went down. The reader may still be inside a call; it finds the member closed afterwards.</summary>
-    public void Leave(GroupMember member)
+    private bool Release(GroupMember member)
     {
         if (member.Slot >= _members.Count || !ReferenceEquals(_members[member.Slot], member))
         {
-            return;
+            return false;
         }
 
         GroupMember last = _members[^1];
@@ -178,7 +192,7 @@ public sealed partial class UpdateGroup<TPrefix>
         _wantRefresh -= member.WantsRefresh ? 1 : 0;
         _endOfRibDue -= member.EndOfRibDue ? 1 : 0;
         ForgetDetached(member);
-        member.Close();
+        return true;
     }
 
     /// <summary>
@@ -354,6 +368,7 @@ public sealed partial class UpdateGroup<TPrefix>
             walk.Log.Trim(_detached);
             if (Volatile.Read(ref walk.Readers) == 0)
             {
+                Forget(walk);
                 walk.Log.Close();
                 _walks.RemoveAt(i);
             }

@@ -64,6 +64,9 @@ public sealed record UpdateGroupKey
     /// <summary><c>kernel.metric: localPref</c>: routes of this host leave with LOCAL_PREF = 2^31-1-metric.</summary>
     public bool MetricAsLocalPref { get; init; }
 
+    /// <summary>Whether the neighbours sent the Long-Lived Graceful Restart capability: only they are sent stale routes as any other (RFC 9494 section 4.3).</summary>
+    public bool LongLived { get; init; }
+
     /// <summary>Whether the neighbours are internal.</summary>
     public bool IsIbgp => Kind is PeerKind.Ibgp or PeerKind.IbgpClient;
 

@@ -14,9 +14,9 @@ public interface INextHopResolver
     NextHopState Resolve(in IpAddr nextHop);
 }
 
-/// <summary>For a speaker without a kernel: every next hop is reachable at equal cost, save those in the given set of own addresses.</summary>
-public sealed class AlwaysResolved(IReadOnlySet<IpAddr> own) : INextHopResolver
+/// <summary>For a speaker without a kernel: every next hop is reachable at equal cost, save those that are this host's own.</summary>
+public sealed class AlwaysResolved(Func<IpAddr, bool> isOwn) : INextHopResolver
 {
     /// <inheritdoc/>
-    public NextHopState Resolve(in IpAddr nextHop) => new(!own.Contains(nextHop), 0);
+    public NextHopState Resolve(in IpAddr nextHop) => new(!isOwn(nextHop), 0);
 }

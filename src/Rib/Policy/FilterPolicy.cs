@@ -114,6 +114,8 @@ public sealed class FilterPolicy<TPrefix> : IRoutePolicy<TPrefix>
         _ => false,
     };
 
+    public bool ChangesRoutes => Array.Exists(_steps, static step => Array.Exists(step.Rules, static rule => rule.Edit is not null));
+
     /// <inheritdoc/>
     public PolicyResult Evaluate(in TPrefix prefix, PathAttributes attributes, in PolicyContext context)
     {

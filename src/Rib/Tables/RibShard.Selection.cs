@@ -10,6 +10,8 @@ public sealed partial class RibShard<TPrefix>
     private HashSet<IpAddr> _walking = [];
     private uint _walkCursor;
     private bool _walkActive;
+    private bool _allChanged;
+    private bool _walkingAll;
 
     /// <summary>The decision's view of a stored path.</summary>
     public Candidate CandidateOf(uint index, in Path path)
@@ -79,6 +81,15 @@ public sealed partial class RibShard<TPrefix>
         }
     }
 
+    /// <summary>Other consumers, or another meaning of LOCAL_PREF: every path is ranked anew by <see cref="RerankStep"/>.</summary>
+    public void ChangeOptions(RibOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _options = options;
+        _resolution++;
+        _allChanged = true;
+    }
+
     /// <summary>
     /// Ranks the next <paramref name="budget"/> prefixes anew where their next hops changed; true when there is more to do. One walk serves all
     /// changes that were known when it started.
@@ -87,10 +98,12 @@ public sealed partial class RibShard<TPrefix>
     {
         if (!_walkActive)
         {
-            if (_changedNextHops.Count == 0)
+            if (_changedNextHops.Count == 0 && !_allChanged)
             {
                 return false;
             }
+
+            (_walkingAll, _allChanged) = (_allChanged, false);
 
             (_walking, _changedNextHops) = (_changedNextHops, _walking);
             _changedNextHops.Clear();
@@ -112,7 +125,7 @@ public sealed partial class RibShard<TPrefix>
             _walking.Clear();
         }
 
-        return _walkActive || _changedNextHops.Count > 0;
+        return _walkActive || _changedNextHops.Count > 0 || _allChanged;
     }
 
     /// <summary>Every next hop of a path learned over BGP: what a resolver must go on tracking.</summary>
@@ -152,7 +165,7 @@ public sealed partial class RibShard<TPrefix>
             ref Path path = ref paths[i];
             ReadOnlySpan<byte> canonical = _attributes.Canonical(path.Attr);
             RankInfo info = Rank(path.Attr);
-            if (info.Attributes.Source != RouteSource.Bgp || !_walking.Contains(info.Attributes.NextHop(canonical)))
+            if (info.Attributes.Source != RouteSource.Bgp || (!_walkingAll && !_walking.Contains(info.Attributes.NextHop(canonical))))
             {
                 continue;
             }

@@ -24,7 +24,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
 
     private readonly AttributeTable _attributes;
     private readonly INextHopResolver _resolver;
-    private readonly RibOptions _options;
+    private RibOptions _options;
     private readonly PrefixIndex<TPrefix> _index = new();
     private readonly PathBlocks _blocks = new();
     private readonly IndexQueue _dirty = new();
@@ -177,6 +177,9 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         }
     }
 
+    /// <summary>Whether a path is from before its peer's latest epoch.</summary>
+    public bool IsStale(in Path path) => (byte)(path.Flags >> EpochShift) != _peers[path.Peer].Epoch;
+
     /// <summary>Everything that the peer has sent so far is stale from now on.</summary>
     public void BumpEpoch(ushort peer)
     {
@@ -218,6 +221,47 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         }
 
         return state.Stale == 0;
+    }
+
+    /// <summary>
+    /// Makes a peer's stale paths among the next <paramref name="budget"/> prefixes long-lived stale: marked with LLGR_STALE and least preferred, or gone where
+    /// they say NO_LLGR (RFC 9494 section 4.2). True when the table is through.
+    /// </summary>
+    public bool MarkLongLived(ushort peer, ref uint cursor, int budget)
+    {
+        byte epoch = StateOf(peer).Epoch;
+        cursor = Math.Max(cursor, 1);
+        for (; budget > 0 && cursor < _index.Limit; cursor++, budget--)
+        {
+            ref PrefixEntry<TPrefix> entry = ref _index[cursor];
+            for (int i = entry.Count - 1; (entry.Flags & EntryFlags.InUse) != 0 && i >= 0; i--)
+            {
+                Path old = _blocks.Span(entry.Block, entry.Count)[i];
+                if (old.Peer != peer || (byte)(old.Flags >> EpochShift) == epoch)
+                {
+                    continue;
+                }
+
+                PathAttributes attributes = _attributes.Get(old.Attr);
+                if (attributes.HasCommunity(Community.NoLongLived))
+                {
+                    RemoveAt(cursor, ref entry, i);
+                }
+                else if (!attributes.HasCommunity(Community.LongLivedStale))
+                {
+                    Mark(cursor, ref entry, i, old, attributes);
+                }
+                else
+                {
+                    continue;
+                }
+
+                // Either moved paths about.
+                i = entry.Count;
+            }
+        }
+
+        return cursor >= _index.Limit;
     }
 
     /// <summary>
@@ -284,6 +328,10 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
 
         return 0;
     }
+
+    /// <summary>The ADD-PATH identifier of the path at a place in <see cref="AllPaths"/>.</summary>
+    public uint PathIdAt(uint index, int place) =>
+        (AllPaths(index)[place].Flags & (ushort)PathFlags.HasPathId) == 0 ? 0 : _blocks.PathId(_index[index].Block + (uint)place);
 
     /// <inheritdoc/>
     public RibPeer? PeerAt(ushort peer) => peer < _peers.Length ? _peers[peer].Peer : null;
@@ -380,6 +428,29 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         TotalPaths++;
         Append(index, ref entry, path, pathId);
         return true;
+    }
+
+    private void Mark(uint index, ref PrefixEntry<TPrefix> entry, int at, in Path old, PathAttributes attributes)
+    {
+        int room = attributes.Canonical.Length + PathAttributesBuilder.Headroom;
+        Span<byte> buffer = room <= 8192 ? stackalloc byte[room] : new byte[room];
+        PathAttributesBuilder builder = new(attributes.Canonical, buffer);
+        builder.AddCommunity(Community.LongLivedStale);
+        if (builder.Failed)
+        {
+            // No room for the mark: it could not be told from a fresh one.
+            RemoveAt(index, ref entry, at);
+            return;
+        }
+
+        uint marked = _attributes.Intern(builder.Build());
+        ref readonly RankInfo info = ref Rank(marked);
+        Path path = old;
+        path.Attr = marked;
+        path.Rank = info.Rank;
+        path.Flags = (ushort)((old.Flags & ~(int)(PathFlags.Unresolved | PathFlags.HasMed)) | (int)info.Flags);
+        Replace(index, ref entry, at, old, path);
+        _attributes.Release(old.Attr);
     }
 
     private void Append(uint index, ref PrefixEntry<TPrefix> entry, in Path path, uint pathId)
