@@ -1,16 +1,30 @@
+using System.Net;
+using System.Net.Sockets;
 using Bgp.Daemon.Config;
 using Bgp.Daemon.Control;
+using Bgp.Daemon.Metrics;
 using Bgp.Daemon.Peers;
 using Bgp.Daemon.Runtime;
+using Bgp.Daemon.Tables;
+using Bgp.Protocol;
+using Rib;
 
 namespace Bgp.Daemon;
 
 /// <summary>Reload: resolved models are compared, and only what differs is touched.</summary>
+/// <remarks>
+/// What a dry run prints is the list of changes that the reload itself makes and then carries out, so the two cannot differ. Equal models end it at once: nothing
+/// is posted, no neighbour hears a thing. The order of the rest: what may be refused (listeners), the kernel's options, own prefixes, then the peers; so a
+/// neighbour that is new meets a table that knows the new pools.
+/// <para>A rollback, by hand or because nobody confirmed, is a reload of the model from before. While a configuration waits to be confirmed, later reloads
+/// (by a signal or by a watched file) do not confirm it: the model to go back to stays the last one that was confirmed.</para>
+/// </remarks>
 internal sealed partial class BgpDaemon
 {
     private ConfigModel? _previous;
     private ITimer? _confirmTimer;
     private DateTimeOffset? _confirmBy;
+    private ConfigWatch? _watch;
 
     /// <summary>When an unconfirmed configuration is rolled back, or null.</summary>
     internal DateTimeOffset? ConfirmBy => _confirmBy;
@@ -19,18 +33,13 @@ internal sealed partial class BgpDaemon
     internal ReloadDto Reload(string? path, bool dryRun, TimeSpan? confirm)
     {
         ConfigResult result = Load(path ?? _configPath);
+        string[] warnings = [.. result.Warnings.Select(static issue => issue.ToString())];
         if (result.Model is null)
         {
-            string[] errors = [.. result.Errors.Select(static issue => issue.ToString())];
-            if (!dryRun)
-            {
-                Log.ReloadRefused(_log, string.Join("; ", errors));
-            }
-
-            return new ReloadDto { Errors = errors, Warnings = [.. result.Warnings.Select(static issue => issue.ToString())] };
+            return Refused(dryRun, [.. result.Errors.Select(static issue => issue.ToString())], warnings);
         }
 
-        return Apply(result.Model, [.. result.Warnings.Select(static issue => issue.ToString())], dryRun, confirm);
+        return Apply(result.Model, warnings, dryRun, confirm, rollback: false);
     }
 
     /// <summary>Keeps an unconfirmed configuration. False when there is none.</summary>
@@ -52,126 +61,233 @@ internal sealed partial class BgpDaemon
     /// <summary>Back to the configuration before the last reload. False when there is none.</summary>
     internal bool Rollback()
     {
-        ConfigModel? previous;
         lock (_reload)
         {
-            previous = _previous;
+            if (_previous is not { } previous)
+            {
+                return false;
+            }
+
             (_confirmBy, _previous) = (null, null);
             _confirmTimer?.Dispose();
+            return Apply(previous, [], dryRun: false, confirm: null, rollback: true).Accepted;
         }
-
-        return previous is not null && Apply(previous, [], dryRun: false, confirm: null).Accepted;
     }
 
-    private ReloadDto Apply(ConfigModel model, IReadOnlyList<string> warnings, bool dryRun, TimeSpan? confirm)
+    /// <summary>Whether the last reload is in force everywhere; false when it is not within ten seconds, because of neighbours that do not read.</summary>
+    internal async Task<bool> InForceAsync(CancellationToken cancel)
+    {
+        try
+        {
+            await Task.WhenAll(_context.V4.SettleAsync(), _context.V6.SettleAsync()).WaitAsync(TimeSpan.FromSeconds(10), _time, cancel).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    private ReloadDto Refused(bool dryRun, string[] errors, IReadOnlyList<string> warnings)
+    {
+        if (!dryRun)
+        {
+            Log.ReloadRefused(_log, string.Join("; ", errors));
+        }
+
+        return new ReloadDto { Errors = errors, Warnings = warnings };
+    }
+
+    /// <summary>What cannot change while the process runs: what own kernel routes are known by.</summary>
+    private static string[] Fixed(ConfigModel old, ConfigModel now)
+    {
+        List<string> errors = [];
+        void Same<T>(string key, T a, T b)
+        {
+            if (!Equals(a, b))
+            {
+                errors.Add($"{key}: cannot change while running ({a} to {b}); restart the daemon (kernel routes stay, neighbours keep forwarding)");
+            }
+        }
+
+        Same("kernel.enabled", old.Kernel.Enabled, now.Kernel.Enabled);
+        Same("kernel.table", old.Kernel.Table, now.Kernel.Table);
+        Same("kernel.protocol", old.Kernel.Protocol, now.Kernel.Protocol);
+        Same("kernel.nexthopObjects", old.Kernel.NexthopObjects, now.Kernel.NexthopObjects);
+        return [.. errors];
+    }
+
+    private ReloadDto Apply(ConfigModel model, IReadOnlyList<string> warnings, bool dryRun, TimeSpan? confirm, bool rollback)
     {
         lock (_reload)
         {
-            List<string> fixedParts = [];
-            Fixed(fixedParts, "node", _model.Node == model.Node);
-            Fixed(fixedParts, "listen", _model.Listen == model.Listen);
-            Fixed(fixedParts, "kernel", _model.Kernel == model.Kernel);
-            Fixed(fixedParts, "routeReflector", _model.ClusterId == model.ClusterId);
-            Fixed(fixedParts, "metrics", _model.Metrics == model.Metrics);
-            if (fixedParts.Count > 0)
+            string[] errors = Fixed(_model, model);
+            if (errors.Length > 0)
             {
-                string text = $"{string.Join(", ", fixedParts)}: cannot change while running; restart the daemon (kernel routes stay, neighbours keep forwarding)";
-                return new ReloadDto { Errors = [text], Warnings = warnings };
+                return Refused(dryRun, errors, warnings);
             }
 
-            ConfigMapping mapping = new(model);
-            List<ChangeDto> changes = [];
-            if (!_model.Pools.Equals(model.Pools))
+            ConfigModel old = _model;
+            bool same = old.Equals(model);
+            ConfigMapping mapping = same ? _mapping : new ConfigMapping(model);
+            List<ConfigChange> changes = same ? [] : ConfigDiff.Compare(old, _mapping, model, mapping, _peers.Judge);
+            ReloadDto answer = new()
             {
-                changes.Add(new ChangeDto("pools", "pools", "none", "kernel routes and exports follow the new pools"));
-            }
-
-            foreach (OriginateConfig item in model.Originate.Where(item => !_model.Originate.Contains(item)))
-            {
-                changes.Add(new ChangeDto("originate", item.Prefix.ToString(), "none", "announced"));
-            }
-
-            foreach (OriginateConfig item in _model.Originate.Where(item => !model.Originate.Any(other => other.Prefix == item.Prefix)))
-            {
-                changes.Add(new ChangeDto("originate", item.Prefix.ToString(), "none", "withdrawn"));
-            }
-
-            List<PeerSettings> wanted = PeerSettings(mapping, model);
+                Accepted = true,
+                Warnings = warnings,
+                Changes = [.. changes.Select(static change => new ChangeDto(change.Kind, change.Name, change.Impact.ToString().ToLowerInvariant(), change.Detail))],
+                ConfigHash = model.Hash,
+                ConfirmWithinSeconds = confirm?.TotalSeconds,
+            };
             if (dryRun)
             {
-                changes.AddRange(Preview(wanted));
-                return new ReloadDto { Accepted = true, Warnings = warnings, Changes = changes, ConfigHash = model.Hash };
+                return answer;
             }
 
-            if (!changes.Exists(static change => change.Kind == "pools"))
+            if (same)
             {
-                _mapping = mapping;
-            }
-            else
-            {
-                _mapping = mapping;
-                _feed?.Learning = mapping.Learning();
-                Rib.FibOptions fib = mapping.Fib(ConfigMapping.NodeSubnet(model, _feed?.Addresses ?? []));
-                _context.V4.Post(loop => ReplacePolicy(loop, fib));
-                _context.V6.Post(loop => ReplacePolicy(loop, fib));
+                _loadedAt = _time.GetUtcNow();
+                Log.Reloaded(_log, "nothing changed");
+                return answer;
             }
 
+            if (old.Listen != model.Listen && !_peers.Listen(model.Listen.Addresses, model.Listen.Port, model.Listen.Backlog))
+            {
+                return Refused(dryRun, [$"listen: none of {string.Join(", ", model.Listen.Addresses)} port {model.Listen.Port} can be bound"], warnings);
+            }
+
+            (_model, _mapping) = (model, mapping);
             _context.ClusterIds = ClusterIds(model);
-            Originate(_model.Originate, model.Originate);
-            ReachPeers(_model.Peers, model.Peers);
-            foreach (ChangedPeer change in _peers.Apply(wanted, DynamicSettings(mapping, model), start: true))
+            ApplyNode(old, model);
+            ApplyKernel(old);
+            Originate(old.Originate, model.Originate);
+            ReachPeers(old.Peers, model.Peers);
+            if (changes.Exists(static change => change.Kind is "peer" or "dynamicPeer"))
             {
-                changes.Add(new ChangeDto("peer", change.Name, change.Impact, change.Detail));
+                _peers.Apply(PeerSettings(mapping, model), DynamicSettings(mapping, model), start: true);
             }
 
-            if (_logger is not null)
-            {
-                _logger.Level = DaemonHost.Level(model.Log.Level);
-            }
-
+            ApplyOutside(old, model);
             ApplyBirdSockets(model);
-            _previous = confirm is null ? _previous : _model;
-            _model = model;
             _loadedAt = _time.GetUtcNow();
+            if (!rollback && _confirmBy is null && changes.Count > 0)
+            {
+                _previous = old;
+            }
+
             if (confirm is { } time)
             {
+                _previous ??= old;
                 _confirmBy = _loadedAt + time;
                 _confirmTimer?.Dispose();
-                _confirmTimer = _time.CreateTimer(_ => Rollback(), null, time, Timeout.InfiniteTimeSpan);
+                _confirmTimer = _time.CreateTimer(_ => Unconfirmed(), null, time, Timeout.InfiniteTimeSpan);
             }
 
-            Log.Reloaded(_log, changes.Count == 0 ? "nothing changed" : string.Join(", ", changes.Select(static change => $"{change.Kind} {change.Name}: {change.Impact}")));
+            string text = changes.Count == 0 ? "nothing changed" : string.Join(", ", changes.Take(20).Select(static change => $"{change.Kind} {change.Name}: {change.Impact}")) + (changes.Count > 20 ? $" and {changes.Count - 20} more" : "");
+            Log.Reloaded(_log, rollback ? $"rolled back; {text}" : text);
             Events.Publish(_loadedAt, "config", null, $"{changes.Count} changes");
-            return new ReloadDto { Accepted = true, Warnings = warnings, Changes = changes, ConfigHash = model.Hash, ConfirmWithinSeconds = confirm?.TotalSeconds };
+            return answer;
         }
     }
 
-    private static void Fixed(List<string> names, string name, bool same)
+    private void Unconfirmed()
     {
-        if (!same)
+        lock (_reload)
         {
-            names.Add(name);
+            if (_confirmBy is { } by && by <= _time.GetUtcNow())
+            {
+                Rollback();
+            }
         }
     }
 
-    private IEnumerable<ChangeDto> Preview(List<PeerSettings> wanted)
+    /// <summary>Identity: sessions follow through their settings; here is what the tables know of this host.</summary>
+    private void ApplyNode(ConfigModel old, ConfigModel model)
     {
-        Dictionary<string, PeerSession> known = _peers.All.ToDictionary(static session => session.Settings.Name, StringComparer.Ordinal);
-        foreach (PeerSettings settings in wanted)
+        if (old.Node.Asn != model.Node.Asn || old.Node.RouterId != model.Node.RouterId)
         {
-            if (!known.Remove(settings.Name, out PeerSession? session))
+            RibPeer local = Local(model);
+            _context.V4.Post(loop => loop.Shard.SetPeer(local));
+            _context.V6.Post(loop => loop.Shard.SetPeer(local));
+        }
+
+        if (_kernel is null && (old.Node.Ipv4 != model.Node.Ipv4 || old.Node.Ipv6 != model.Node.Ipv6))
+        {
+            IpAddr[] changed = [old.Node.Ipv4, old.Node.Ipv6, model.Node.Ipv4, model.Node.Ipv6];
+            _ownAddresses = [model.Node.Ipv4, model.Node.Ipv6];
+            _context.V4.Post(loop => loop.Shard.NextHopsChanged(changed));
+            _context.V6.Post(loop => loop.Shard.NextHopsChanged(changed));
+        }
+    }
+
+    private void ApplyKernel(ConfigModel old)
+    {
+        if (_kernel is null || _feed is null)
+        {
+            return;
+        }
+
+        RibOptions options = TableOptions(_model);
+        if (options != TableOptions(old))
+        {
+            _context.V4.Post(loop => loop.Shard.ChangeOptions(options));
+            _context.V6.Post(loop => loop.Shard.ChangeOptions(options));
+        }
+
+        FibOptions fib = _mapping.Fib(ConfigMapping.NodeSubnet(_model, _feed.Addresses));
+        int paths = MaxPaths(_model);
+        KernelConfig was = old.Kernel;
+        KernelConfig now = _model.Kernel;
+        bool forwarding = !old.Pools.Equals(_model.Pools) || !old.Originate.Equals(_model.Originate) || old.Node.Ipv4 != _model.Node.Ipv4 || old.Node.Ipv4Length != _model.Node.Ipv4Length
+            || !was.ExcludeNextHops.Equals(now.ExcludeNextHops) || was.InstallDefault != now.InstallDefault || was.Ecmp != now.Ecmp || was.MaxPaths != now.MaxPaths
+            || was.MetricMode != now.MetricMode || was.Metric != now.Metric;
+        if (forwarding)
+        {
+            _context.V4.Post(loop => ReplacePolicy(loop, fib, paths));
+            _context.V6.Post(loop => ReplacePolicy(loop, fib, paths));
+        }
+
+        if (was.LearnEnabled != now.LearnEnabled || !was.LearnInterfaces.Equals(now.LearnInterfaces) || !was.LearnExcludeInterfaces.Equals(now.LearnExcludeInterfaces)
+            || !was.LearnExcludeProtocols.Equals(now.LearnExcludeProtocols) || !was.DirectExcludeInterfaces.Equals(now.DirectExcludeInterfaces) || !old.Pools.Equals(_model.Pools))
+        {
+            _feed.Learning = _mapping.Learning();
+            _kernel.Replay();
+        }
+    }
+
+    /// <summary>Everything that is neither routes nor sessions.</summary>
+    private void ApplyOutside(ConfigModel old, ConfigModel model)
+    {
+        if (_logger is not null && old.Log != model.Log)
+        {
+            (_logger.Level, _logger.Json) = (DaemonHost.Level(model.Log.Level), model.Log.Json);
+        }
+
+        if (old.Metrics != model.Metrics)
+        {
+            HttpEndpoint? before = _http;
+            _http = null;
+            if (!StartHttp(before))
             {
-                yield return new ChangeDto("peer", settings.Name, "add", "new");
-            }
-            else if (session.Settings != settings)
-            {
-                yield return new ChangeDto("peer", settings.Name, "reset", "settings changed");
+                // Better the old address than none.
+                _http = before;
             }
         }
 
-        foreach (string name in known.Keys.Where(name => _model.Peers.Any(peer => peer.Name == name)))
+        Watch();
+    }
+
+    /// <summary>Watches the files of the running model where it asks for that.</summary>
+    private void Watch()
+    {
+        if (!_model.Watch)
         {
-            yield return new ChangeDto("peer", name, "remove", "removed from the configuration");
+            _watch?.Dispose();
+            _watch = null;
+            return;
         }
+
+        _watch ??= new ConfigWatch(_time, () => Reload(null, dryRun: false, confirm: null));
+        _watch.Follow(ConfigWatch.FilesOf(_model, _configPath));
     }
 }

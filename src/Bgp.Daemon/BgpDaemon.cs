@@ -47,6 +47,9 @@ internal sealed partial class BgpDaemon : IDisposable
     private QuietCollector? _collector;
     private bool _stopped;
 
+    // Without a kernel: replaced as a whole by a reload, read by the tables.
+    private volatile HashSet<IpAddr> _ownAddresses;
+
     internal BgpDaemon(string configPath, ConfigModel model, TimeProvider time, ILogger log, StderrLoggerProvider? logger)
     {
         (_configPath, _model, _time, _log, _logger) = (configPath, model, time, log, logger);
@@ -55,16 +58,11 @@ internal sealed partial class BgpDaemon : IDisposable
         _mapping = new ConfigMapping(model);
         AttributeTable attributes = new();
         bool kernel = model.Kernel.Enabled;
-        RibOptions options = new()
-        {
-            Multipath = kernel && model.Kernel.Ecmp,
-            AllPaths = AnyAddPathSend(model),
-            ElevatedByLocalPref = model.Kernel.MetricMode == Config.KernelMetricMode.LocalPref,
-        };
+        RibOptions options = TableOptions(model);
         _nexthopsV4 = new NexthopTable(model.Kernel.Protocol);
         _nexthopsV6 = new NexthopTable(model.Kernel.Protocol);
-        HashSet<IpAddr> own = [model.Node.Ipv4, model.Node.Ipv6];
-        AlwaysResolved always = new(own);
+        _ownAddresses = [model.Node.Ipv4, model.Node.Ipv6];
+        AlwaysResolved always = new(address => _ownAddresses.Contains(address));
         RibLoop<Ipv4Prefix> v4 = new(attributes, kernel ? _nexthopsV4 : always, options, PoolScheduler.Instance, log);
         RibLoop<Ipv6Prefix> v6 = new(attributes, kernel ? _nexthopsV6 : always, options, PoolScheduler.Instance, log);
         _context = new DaemonContext
@@ -140,7 +138,7 @@ internal sealed partial class BgpDaemon : IDisposable
     internal async Task StartAsync(string socketPath, CancellationToken cancel)
     {
         Log.Starting(_log, Cli.CliApp.Version, IpAddr.V4(_model.Node.RouterId).ToString(), _model.Node.Asn, _configPath);
-        RibPeer local = new() { Index = RibPeer.Local, Name = "local", Kind = PeerKind.Local, RouterId = _model.Node.RouterId, LocalAsn = _model.Node.Asn };
+        RibPeer local = Local(_model);
         _context.V4.Post(loop => loop.Shard.SetPeer(local));
         _context.V6.Post(loop => loop.Shard.SetPeer(local));
         Originate([], _model.Originate);
@@ -148,7 +146,7 @@ internal sealed partial class BgpDaemon : IDisposable
         Queries = new DaemonQueries(this);
         _control = new ControlServer(new ControlServerOptions { Path = socketPath, Log = text => Log.ConfigWarning(_log, text) }, Queries);
         ApplyBirdSockets(_model);
-        StartHttp();
+        StartHttp(null);
         if (_kernel is not null)
         {
             _kernel.Start();
@@ -157,18 +155,23 @@ internal sealed partial class BgpDaemon : IDisposable
             await Task.WhenAny(_kernelReady.Task, Task.Delay(TimeSpan.FromSeconds(10), _time, cancel)).ConfigureAwait(false);
             _context.ForwardingPreserved = _kernel.Adopted > 0;
             Log.KernelReady(_log, _kernel.Statistics.RoutesV4 + _kernel.Statistics.RoutesV6, _kernel.Adopted);
-            BeginPruneWait();
+        }
+        else
+        {
+            _context.ForwardingPreserved = true;
         }
 
+        BeginRecovery();
         _peers.Apply(PeerSettings(_mapping, _model), DynamicSettings(_mapping, _model), start: false);
 
         // Sessions first: a neighbour that calls in between would be refused as shut down, and some then wait two minutes before they call again.
         _peers.Start();
-        if (!_peers.Listen(_model.Listen.Addresses, _model.Listen.Port))
+        if (!_peers.Listen(_model.Listen.Addresses, _model.Listen.Port, _model.Listen.Backlog))
         {
             throw new InvalidOperationException($"cannot listen on port {_model.Listen.Port}");
         }
 
+        Watch();
         _systemd.Ready();
         if (SystemdNotifier.WatchdogInterval is { } interval)
         {
@@ -189,6 +192,10 @@ internal sealed partial class BgpDaemon : IDisposable
 
         _stopped = true;
         _systemd.Stopping();
+        _watch?.Dispose();
+
+        // Routes that do not stay cannot be promised to neighbours either: then every end is for good.
+        hard |= !_model.Kernel.Persist && _kernel is not null;
         if (hard)
         {
             Log.StoppingHard(_log);
@@ -218,11 +225,6 @@ internal sealed partial class BgpDaemon : IDisposable
             // Detach the kernel first: the tables empty while sessions close, and forwarding must not.
             _kernel?.Dispose();
             _peers.Stop(default, "daemon stopped");
-            if (!_model.Kernel.Persist)
-            {
-                Log.ConfigWarning(_log, "kernel.persist is false: kernel routes stay on a soft stop all the same; use 'pipit shutdown --hard'");
-            }
-
             await Task.Delay(TimeSpan.FromMilliseconds(50), _time).ConfigureAwait(false);
         }
     }
@@ -233,7 +235,8 @@ internal sealed partial class BgpDaemon : IDisposable
         _watchdog?.Dispose();
         _housekeeping?.Dispose();
         _collector?.Dispose();
-        _pruneTimer?.Dispose();
+        _recoveryTimer?.Dispose();
+        _watch?.Dispose();
         _control?.Dispose();
         CloseBirdSockets();
         _http?.Dispose();
@@ -251,6 +254,16 @@ internal sealed partial class BgpDaemon : IDisposable
     /// <summary>Every cluster id in use: as a reflector's own, a group's or a peer's.</summary>
     private static uint[] ClusterIds(ConfigModel model) =>
         [.. model.Peers.Concat(model.DynamicPeers.Select(static item => item.Template)).Select(static peer => peer.ClusterId).Distinct()];
+
+    private static RibPeer Local(ConfigModel model) =>
+        new() { Index = RibPeer.Local, Name = "local", Kind = PeerKind.Local, RouterId = model.Node.RouterId, LocalAsn = model.Node.Asn };
+
+    private static RibOptions TableOptions(ConfigModel model) => new()
+    {
+        Multipath = model.Kernel.Enabled && model.Kernel.Ecmp,
+        AllPaths = AnyAddPathSend(model),
+        ElevatedByLocalPref = model.Kernel.MetricMode == Config.KernelMetricMode.LocalPref,
+    };
 
     private static int MaxPaths(ConfigModel model) => model.Kernel.Ecmp ? Math.Max(1, model.Kernel.MaxPaths) : 1;
 
@@ -309,10 +322,11 @@ internal sealed partial class BgpDaemon : IDisposable
 
         // The node's subnet follows the interface that holds its address, and with it which next hops need the tunnel.
         FibOptions fib = _mapping.Fib(ConfigMapping.NodeSubnet(_model, addresses));
-        _context.V4.Post(loop => ReplacePolicy(loop, fib));
+        int paths = MaxPaths(_model);
+        _context.V4.Post(loop => ReplacePolicy(loop, fib, paths));
     }
 
-    private void ReplacePolicy<TPrefix>(RibLoop<TPrefix> loop, FibOptions fib)
+    private void ReplacePolicy<TPrefix>(RibLoop<TPrefix> loop, FibOptions fib, int maxPaths)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
         if (loop.Forwarding is { } forwarding)
@@ -324,6 +338,7 @@ internal sealed partial class BgpDaemon : IDisposable
             }
 
             forwarding.Policy = policy;
+            forwarding.MaxPaths = maxPaths;
             forwarding.Reevaluate(loop.Shard);
         }
     }
@@ -335,32 +350,39 @@ internal sealed partial class BgpDaemon : IDisposable
             FirstSessionUp();
         }
 
+        PeerSettled();
+
         StateVersion.Bump();
         Events.Publish(_time.GetUtcNow(), session.State == SessionState.Established ? "peer-up" : "peer-state", session.Settings.Name, session.State.ToString());
     }
 
-    private void StartHttp()
+    /// <summary>Opens the HTTP endpoint of the model, then closes <paramref name="before"/>. False when it cannot be opened.</summary>
+    private bool StartHttp(HttpEndpoint? before)
     {
         string listen = _model.Metrics.Listen;
         if (listen.Length == 0 || listen == "none")
         {
-            return;
+            before?.Dispose();
+            return true;
         }
 
         if (!IPEndPoint.TryParse(listen, out IPEndPoint? endPoint))
         {
             Log.ConfigWarning(_log, $"metrics.listen '{listen}' is not address:port");
-            return;
+            return false;
         }
 
         try
         {
             _http = new HttpEndpoint(endPoint, path => new MetricsPages(this).AnswerAsync(path), _time, _log);
+            before?.Dispose();
+            return true;
         }
         catch (SocketException exception)
         {
             // Probes and metrics are missing then, routing is not.
             Log.CannotListen(_log, listen, exception.SocketErrorCode.ToString());
+            return false;
         }
     }
 

@@ -40,25 +40,35 @@ internal sealed class DaemonContext
     /// <summary>Until when OPENs say that we restarted (R bit, RFC 4724 section 3).</summary>
     internal DateTimeOffset RestartingUntil { get; set; }
 
-    /// <summary>Whether own routes from an earlier life were found in the kernel, so that forwarding went on (F bit).</summary>
+    /// <summary>
+    /// Whether forwarding went on over our start (F bit): own routes from an earlier life were found in the kernel, or there is no kernel, since then
+    /// nothing is forwarded by what this daemon does.
+    /// </summary>
     internal bool ForwardingPreserved { get; set; }
+
+    /// <summary>Whether this start is still waiting for neighbours' End-of-RIB.</summary>
+    internal bool Recovering { get; set; }
 
     internal long NextSessionId() => Interlocked.Increment(ref _lastSession);
 
-    /// <summary>The OPEN that we send to a peer now.</summary>
-    internal OpenMessage BuildOpen(PeerSettings peer)
+    /// <summary>
+    /// The OPEN that we send to a peer now. The R bit is in the first one after our start, and in all as long as we wait for End-of-RIB ourselves, so that a
+    /// neighbour which waits too does not wait for us. The F bit tells a neighbour that may hold routes of ours whether they still forward: over the start that is
+    /// what the kernel showed; later it is so, because a lost session stops nothing in the kernel.
+    /// </summary>
+    internal OpenMessage BuildOpen(PeerSettings peer, bool firstSession)
     {
         List<AfiSafi> families = [.. peer.Families.Select(static family => family.Family)];
+        bool preserved = !firstSession || ForwardingPreserved;
         GracefulRestartCapability? restart = null;
         if (peer.GracefulRestart)
         {
-            bool restarting = Time.GetUtcNow() < RestartingUntil;
             restart = new GracefulRestartCapability
             {
-                RestartState = restarting,
+                RestartState = Time.GetUtcNow() < RestartingUntil && (firstSession || Recovering),
                 Notification = true,
                 RestartTime = peer.RestartTime,
-                Families = [.. families.Select(family => new GracefulRestartFamily(family, restarting && ForwardingPreserved))],
+                Families = [.. families.Select(family => new GracefulRestartFamily(family, preserved))],
             };
         }
 
@@ -71,6 +81,7 @@ internal sealed class DaemonContext
             ExtendedMessages = true,
             ExtendedNextHop = peer.Address.IsV6 && families.Contains(AfiSafi.Ipv4Unicast),
             GracefulRestart = restart,
+            LongLived = peer.LongLived == 0 ? [] : [.. families.Select(family => new LongLivedFamily(family, preserved, peer.LongLived))],
             AddPath = [.. peer.Families.Where(static family => family.AddPath != AddPathMode.None).Select(static family => new AddPathFamily(family.Family, family.AddPath))],
         });
     }
@@ -91,7 +102,33 @@ internal sealed class DaemonContext
     /// <summary>Ends the time in which a peer's stale routes are kept, in both tables.</summary>
     internal void SweepNow(ushort peer)
     {
-        V4.PostLater(loop => loop.SweepNow(peer));
-        V6.PostLater(loop => loop.SweepNow(peer));
+        SweepNow(peer, AfiSafi.Ipv4Unicast);
+        SweepNow(peer, AfiSafi.Ipv6Unicast);
+    }
+
+    /// <summary>The same for one family.</summary>
+    internal void SweepNow(ushort peer, AfiSafi family)
+    {
+        if (family == AfiSafi.Ipv4Unicast)
+        {
+            V4.PostLater(loop => loop.SweepNow(peer));
+        }
+        else
+        {
+            V6.PostLater(loop => loop.SweepNow(peer));
+        }
+    }
+
+    /// <summary>A peer's stale routes of a family become long-lived stale.</summary>
+    internal void MarkLongLived(ushort peer, AfiSafi family)
+    {
+        if (family == AfiSafi.Ipv4Unicast)
+        {
+            V4.PostLater(loop => loop.MarkLongLived(peer));
+        }
+        else
+        {
+            V6.PostLater(loop => loop.MarkLongLived(peer));
+        }
     }
 }

@@ -27,7 +27,6 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
         PeerSession[] peers = daemon.Peers.All;
         DaemonContext context = daemon.Context;
         Kernel.KernelSyncStatistics kernel = daemon.Kernel?.Statistics ?? default;
-        bool recovering = daemon.IsRecovering;
         return new StatusDto
         {
             Name = daemon.Model.Node.Name,
@@ -40,10 +39,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             Prefixes = context.V4.Shard.PrefixCount + context.V6.Shard.PrefixCount,
             Paths = context.V4.Shard.TotalPaths + context.V6.Shard.TotalPaths,
             ConfigHash = daemon.Model.Hash,
-            GracefulRestart = new GracefulRestartDto(
-                recovering,
-                peers.Count(static peer => peer.State != SessionState.Established && !peer.IsAdminDown),
-                recovering ? Math.Max(0, (context.RestartingUntil - Now).TotalSeconds) : null),
+            GracefulRestart = daemon.Recovery,
             StartedAt = daemon.StartedAt,
             ConfigLoadedAt = daemon.LoadedAt,
             ConfigLoadedSeconds = Seconds(daemon.LoadedAt),
@@ -222,21 +218,12 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
     {
         Log.Mutation(daemon.Logger, dryRun ? "reload --dry-run" : "reload", caller.Uid, caller.Reason ?? "no reason given");
         ReloadDto result = daemon.Reload(null, dryRun, confirm);
-        if (wait && result.Accepted && !dryRun)
+        if (wait && result.Accepted && !dryRun && !await daemon.InForceAsync(cancel).ConfigureAwait(false))
         {
-            // Every table has worked off what the reload posted.
-            await Task.WhenAll(Settle(daemon.Context.V4), Settle(daemon.Context.V6)).WaitAsync(cancel).ConfigureAwait(false);
+            result = result with { Warnings = [.. result.Warnings, "applied, but some neighbours have not read yet what they were sent before"] };
         }
 
         return result;
-
-        static Task Settle<TPrefix>(RibLoop<TPrefix> loop)
-            where TPrefix : unmanaged, IPrefix<TPrefix>
-        {
-            TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-            loop.PostLater(_ => done.SetResult());
-            return done.Task;
-        }
     }
 
     /// <inheritdoc/>

@@ -101,7 +101,9 @@ public sealed partial class CliApp
         Field("Routes", string.Create(CultureInfo.InvariantCulture, $"{s.Prefixes} prefixes, {s.Paths} paths"));
         Field("Configuration", s.ConfigHash + (s.ConfigLoadedSeconds is { } loaded ? $", loaded {CliOutput.Age(loaded)} ago" : ""));
         Field("Waiting for confirm", s.ConfirmRemainingSeconds is { } rest ? $"rolled back in {CliOutput.Age(rest)}" : null);
-        Field("Graceful restart", s.GracefulRestart is { Recovering: true } gr ? string.Create(CultureInfo.InvariantCulture, $"recovering, {gr.WaitingForPeers} peers to go") : "no restart under way");
+        Field("Graceful restart", s.GracefulRestart is { Recovering: true } gr ? string.Create(
+            CultureInfo.InvariantCulture,
+            $"recovering, {(gr.ExportsHeld ? "exports held" : "old kernel routes kept")} for {CliOutput.Age(gr.RemainingSeconds ?? 0)} at most; waits for {string.Join(", ", gr.WaitingFor.Take(8).Select(static p => $"{CliOutput.Clean(p.Name)} ({p.Reason})"))}{(gr.WaitingForPeers > 8 ? ", ..." : "")}") : "no restart under way");
         Field("Kernel", s.Kernel + (s.KernelError is { } e ? $": {e}" : ""));
         return ExitCode.Ok;
     }

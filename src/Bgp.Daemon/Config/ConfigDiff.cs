@@ -1,3 +1,5 @@
+using Bgp.Daemon.Peers;
+
 namespace Bgp.Daemon.Config;
 
 /// <summary>What a reload costs a peer, from least to most.</summary>
@@ -26,7 +28,7 @@ public enum ChangeImpact : byte
 }
 
 /// <summary>One difference.</summary>
-/// <param name="Kind">peer, dynamicPeer, node, listen, pool, originate, kernel, filter, birdCompat, log, metrics, bmp, watch.</param>
+/// <param name="Kind">peer, dynamicPeer, node, listen, pool, originate, kernel, routeReflector, filter, birdCompat, log, metrics, bmp, watch.</param>
 /// <param name="Name">Which one, or empty.</param>
 /// <param name="Impact">What it costs.</param>
 /// <param name="Detail">What differs, for people.</param>
@@ -37,42 +39,41 @@ public sealed record ConfigChange(string Kind, string Name, ChangeImpact Impact,
 /// </summary>
 public static class ConfigDiff
 {
-    /// <summary>All differences; empty for equal models. Peers that a changed filter, pool or originated prefix concerns are listed too.</summary>
+    /// <summary>
+    /// All differences; empty for equal models. Peers that a changed filter, pool or originated prefix concerns are listed too: what counts is the
+    /// settings that the configuration resolves to, compiled filters included (see <see cref="PeerChange"/>).
+    /// </summary>
     public static IReadOnlyList<ConfigChange> Compare(ConfigModel old, ConfigModel now)
+    {
+        ArgumentNullException.ThrowIfNull(old);
+        ArgumentNullException.ThrowIfNull(now);
+        return old.Equals(now) ? [] : Compare(old, new ConfigMapping(old), now, new ConfigMapping(now), static (_, change) => change);
+    }
+
+    /// <summary>
+    /// The same with what is known already: mappings, and (<paramref name="judge"/>) what a change costs the session that there is, which may be more.
+    /// </summary>
+    internal static List<ConfigChange> Compare(
+        ConfigModel old, ConfigMapping oldMapping, ConfigModel now, ConfigMapping mapping, Func<string, PeerChange, PeerChange> judge)
     {
         List<ConfigChange> changes = [];
         Sections(old, now, changes);
-
-        HashSet<string> filters = [];
-        Named("filter", old.Filters, now.Filters, f => f.Name, changes, filters);
-        bool identity = old.Node.RouterId != now.Node.RouterId;
-
-        // The built-in Calico filters read these.
-        bool calico = !old.Pools.Equals(now.Pools) || !old.Originate.Equals(now.Originate) || old.Kernel.Guard != now.Kernel.Guard;
-        bool nextHop = old.Node.Ipv4 != now.Node.Ipv4 || old.Node.Ipv6 != now.Node.Ipv6;
+        Named("filter", old.Filters, now.Filters, f => f.Name, changes);
         Dictionary<string, PeerConfig> before = old.Peers.ToDictionary(p => p.Name, StringComparer.Ordinal);
-        HashSet<string> kept = [];
         foreach (PeerConfig peer in now.Peers)
         {
-            kept.Add(peer.Name);
-            if (!before.TryGetValue(peer.Name, out PeerConfig? was))
+            if (!before.Remove(peer.Name, out PeerConfig? was))
             {
                 changes.Add(new ConfigChange("peer", peer.Name, ChangeImpact.Add, $"{peer.Address} AS {peer.Asn}"));
             }
-            else if (Peer(was, peer, filters, identity, calico, nextHop) is { } change)
+            else if (PeerChange.Between(oldMapping.Peer(was), mapping.Peer(peer)) is { } change)
             {
-                changes.Add(change);
+                change = judge(peer.Name, change);
+                changes.Add(new ConfigChange("peer", peer.Name, change.Impact, change.Detail));
             }
         }
 
-        foreach (PeerConfig peer in old.Peers)
-        {
-            if (!kept.Contains(peer.Name))
-            {
-                changes.Add(new ConfigChange("peer", peer.Name, ChangeImpact.Remove, $"{peer.Address} AS {peer.Asn}"));
-            }
-        }
-
+        changes.AddRange(old.Peers.Where(peer => before.ContainsKey(peer.Name)).Select(static peer => new ConfigChange("peer", peer.Name, ChangeImpact.Remove, $"{peer.Address} AS {peer.Asn}")));
         Dictionary<Cidr, DynamicPeerConfig> ranges = old.DynamicPeers.ToDictionary(d => d.Range);
         foreach (DynamicPeerConfig range in now.DynamicPeers)
         {
@@ -81,9 +82,9 @@ public static class ConfigDiff
             {
                 changes.Add(new ConfigChange("dynamicPeer", name, ChangeImpact.Add, range.Template.Group));
             }
-            else if (Peer(was.Template, range.Template, filters, identity, calico, nextHop) is { } change)
+            else if (PeerChange.Between(oldMapping.Peer(was.Template), mapping.Peer(range.Template)) is { } change)
             {
-                changes.Add(change with { Kind = "dynamicPeer", Name = name });
+                changes.Add(new ConfigChange("dynamicPeer", name, change.Impact, change.Detail));
             }
             else if (was.Limit != range.Limit)
             {
@@ -109,16 +110,17 @@ public static class ConfigDiff
         Section("node", old.Node, now.Node);
         Section("listen", old.Listen, now.Listen);
         Section("kernel", old.Kernel, now.Kernel);
+        Section("routeReflector", old.ClusterId ?? 0, now.ClusterId ?? 0);
         Section("birdCompat", old.BirdCompat, now.BirdCompat);
         Section("log", old.Log, now.Log);
         Section("metrics", old.Metrics, now.Metrics);
         Section("bmp", old.Bmp, now.Bmp);
         Section("watch", old.Watch, now.Watch);
-        Named("pool", old.Pools, now.Pools, p => p.Name, changes, null);
-        Named("originate", old.Originate, now.Originate, o => o.Prefix.ToString(), changes, null);
+        Named("pool", old.Pools, now.Pools, p => p.Name, changes);
+        Named("originate", old.Originate, now.Originate, o => o.Prefix.ToString(), changes);
     }
 
-    private static void Named<T>(string kind, ConfigList<T> old, ConfigList<T> now, Func<T, string> name, List<ConfigChange> changes, HashSet<string>? touched)
+    private static void Named<T>(string kind, ConfigList<T> old, ConfigList<T> now, Func<T, string> name, List<ConfigChange> changes)
         where T : notnull
     {
         Dictionary<string, T> before = old.ToDictionary(name, StringComparer.Ordinal);
@@ -128,75 +130,12 @@ public static class ConfigDiff
             if (!had || !was!.Equals(item))
             {
                 changes.Add(new ConfigChange(kind, name(item), had ? ChangeImpact.Change : ChangeImpact.Add, ""));
-                touched?.Add(name(item));
             }
         }
 
         foreach (string gone in before.Keys)
         {
             changes.Add(new ConfigChange(kind, gone, ChangeImpact.Remove, ""));
-            touched?.Add(gone);
         }
-    }
-
-    private static ConfigChange? Peer(PeerConfig was, PeerConfig now, HashSet<string> filters, bool identity, bool calico, bool nextHop)
-    {
-        List<string> details = [];
-        ChangeImpact impact = ChangeImpact.None;
-        void Note(bool differs, string what, ChangeImpact cost)
-        {
-            if (differs)
-            {
-                details.Add(what);
-                impact = cost > impact ? cost : impact;
-            }
-        }
-
-        Note(was.Description != now.Description, "description", ChangeImpact.None);
-        Note(was.BirdName != now.BirdName, "birdName", ChangeImpact.None);
-        Note(was.Group != now.Group, "group", ChangeImpact.None);
-        Note(was.ConnectRetry != now.ConnectRetry, "timers.connectRetry", ChangeImpact.Timers);
-        Note(was.IdleHold != now.IdleHold, "timers.idleHold", ChangeImpact.Timers);
-        Note(was.Keepalive != now.Keepalive && was.Hold == now.Hold, "timers.keepalive", ChangeImpact.Timers);
-        Note(was.Bfd != now.Bfd, "bfd", ChangeImpact.Timers);
-        Note(!was.Import.Equals(now.Import), "import", ChangeImpact.Refresh);
-        Note(!was.Export.Equals(now.Export), "export", ChangeImpact.Refresh);
-        Note(was.NextHop != now.NextHop, "nextHop", ChangeImpact.Refresh);
-        Note(was.AllowLocalAs != now.AllowLocalAs, "allowLocalAs", ChangeImpact.Refresh);
-        Note(was.EnforceFirstAs != now.EnforceFirstAs, "enforceFirstAs", ChangeImpact.Refresh);
-        Note(now.Import.Concat(now.Export).Any(filters.Contains), "a filter it uses", ChangeImpact.Refresh);
-        Note(calico && now.Import.Concat(now.Export).Any(f => f is not ("all" or "none")), "pools or originated prefixes", ChangeImpact.Refresh);
-        Note(nextHop && now.NextHop != NextHopRule.Unchanged, "the node's addresses", ChangeImpact.Refresh);
-        Note(identity, "the router id", ChangeImpact.Reset);
-        Note(was.Md5 != now.Md5 && !(was.Md5?.Equals(now.Md5) ?? false), "auth.md5", ChangeImpact.Reset);
-        Note(was.Disabled != now.Disabled, now.Disabled ? "disabled" : "enabled", ChangeImpact.Reset);
-        Note(was.Address != now.Address || was.Interface != now.Interface, "address", ChangeImpact.Reset);
-        Note(was.Hold != now.Hold, "timers.hold", ChangeImpact.Reset);
-
-        // Whatever is not named above is in the OPEN, or in the socket.
-        PeerConfig rest = was with
-        {
-            Description = now.Description,
-            BirdName = now.BirdName,
-            Group = now.Group,
-            ConnectRetry = now.ConnectRetry,
-            IdleHold = now.IdleHold,
-            Keepalive = now.Keepalive,
-            Bfd = now.Bfd,
-            Import = now.Import,
-            Export = now.Export,
-            ExplicitExport = now.ExplicitExport,
-            NextHop = now.NextHop,
-            AllowLocalAs = now.AllowLocalAs,
-            EnforceFirstAs = now.EnforceFirstAs,
-            Md5 = now.Md5,
-            Disabled = now.Disabled,
-            Address = now.Address,
-            Interface = now.Interface,
-            Hold = now.Hold,
-            IsMesh = now.IsMesh,
-        };
-        Note(!rest.Equals(now), "session settings", ChangeImpact.Reset);
-        return details.Count == 0 ? null : new ConfigChange("peer", now.Name, impact, string.Join(", ", details));
     }
 }

@@ -101,6 +101,7 @@ internal sealed class ConfigMapping
             },
             GracefulRestart = peer.GracefulRestart,
             RestartTime = (int)peer.RestartTime.TotalSeconds,
+            LongLived = peer.GracefulRestart ? (int)Math.Min(peer.LongLived.TotalSeconds, 0xFFFFFF) : 0,
             IsClient = peer.RouteReflectorClient,
             ClusterId = peer.ClusterId,
             NextHop = (NextHopMode)peer.NextHop,

@@ -142,7 +142,17 @@ public sealed record RouteQuery
 }
 
 /// <summary>Restart state.</summary>
-public sealed record GracefulRestartDto(bool Recovering, int WaitingForPeers, double? RemainingSeconds);
+public sealed record GracefulRestartDto(bool Recovering, int WaitingForPeers, double? RemainingSeconds)
+{
+    /// <summary>Whether selection and exports wait, too, and not only the removal of old kernel routes.</summary>
+    public bool ExportsHeld { get; init; }
+
+    /// <summary>Who is waited for.</summary>
+    public IReadOnlyList<WaitingPeerDto> WaitingFor { get; init; } = [];
+}
+
+/// <summary>A peer that a restart waits for. <c>reason</c>: connection, session, End-of-RIB.</summary>
+public sealed record WaitingPeerDto(string Name, string Reason);
 
 /// <summary>The daemon.</summary>
 public sealed record StatusDto

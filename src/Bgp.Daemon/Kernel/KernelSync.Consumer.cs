@@ -79,6 +79,7 @@ public sealed partial class KernelSync
             }
 
             Publish();
+            ReplayIfWanted();
             lock (_gate)
             {
                 RetryRefused();

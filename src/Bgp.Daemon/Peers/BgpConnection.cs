@@ -99,6 +99,28 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
     /// <summary>The neighbour's port.</summary>
     internal int RemotePort { get; private set; }
 
+    /// <summary>Changes options of the live connection. Null when it took them (or is closed already), else what the system said.</summary>
+    internal string? Configure(Action<ITransport> change)
+    {
+        try
+        {
+            if (_closed == 0)
+            {
+                change(_transport);
+            }
+
+            return null;
+        }
+        catch (SocketException exception)
+        {
+            return exception.SocketErrorCode.ToString();
+        }
+        catch (ObjectDisposedException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Starts reading.</summary>
     public void Execute()
     {

@@ -7,21 +7,21 @@ using Microsoft.Extensions.Logging;
 namespace Bgp.Daemon.Peers;
 
 /// <summary>
-/// One listening socket. A backlog of 4096 because after a reflector's restart a thousand neighbours dial in the same instant, and a short
+/// One listening socket. The backlog is 4096 by default, because after a reflector's restart a thousand neighbours dial in the same instant, and a short
 /// queue costs them minutes of retries.
 /// </summary>
 internal sealed class BgpListener : IDisposable
 {
-    private const int Backlog = 4096;
-
     private readonly Socket _socket;
     private readonly ILogger _log;
     private readonly Action<ITransport, IpAddr> _accept;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _stop = new();
+    private int _backlog;
 
-    internal BgpListener(IpAddr address, int port, Action<ITransport, IpAddr> accept, TimeProvider time, ILogger log)
+    internal BgpListener(IpAddr address, int port, int backlog, bool shared, Action<ITransport, IpAddr> accept, TimeProvider time, ILogger log)
     {
+        _backlog = backlog;
         (_accept, _log, _time) = (accept, log, time);
         EndPoint = new IPEndPoint(address.ToIPAddress(), port);
         _socket = new Socket(EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
@@ -35,6 +35,11 @@ internal sealed class BgpListener : IDisposable
 
             // A neighbour with TTL security (RFC 5082) drops the answer to its SYN otherwise; an accepted connection gets its peer's own value.
             SocketOptions.SetTtl(_socket, 255);
+            if (shared)
+            {
+                SocketOptions.SetReusePort(_socket, true);
+            }
+
             _socket.Bind(EndPoint);
         }
         catch
@@ -46,12 +51,31 @@ internal sealed class BgpListener : IDisposable
 
     internal IPEndPoint EndPoint { get; }
 
+    /// <summary>Keys that are set, by neighbour.</summary>
+    internal Dictionary<IpAddr, string> Keys { get; } = [];
+
+    /// <summary>
+    /// Lets another socket of ours be bound to an overlapping address (SO_REUSEPORT). Only for the moment of a change: left on, a second daemon that was
+    /// started by mistake would be given half of the connections instead of an error.
+    /// </summary>
+    internal void Share(bool on) => SocketOptions.SetReusePort(_socket, on);
+
+    /// <summary>Another length of the queue of connections that wait to be accepted.</summary>
+    internal void SetBacklog(int backlog)
+    {
+        if (_backlog != backlog)
+        {
+            _backlog = backlog;
+            _socket.Listen(backlog);
+        }
+    }
+
     internal bool IsV6 => EndPoint.AddressFamily == AddressFamily.InterNetworkV6;
 
     /// <summary>Starts to accept; keys set by <see cref="SetMd5"/> before this hold from the first packet.</summary>
     internal void Start()
     {
-        _socket.Listen(Backlog);
+        _socket.Listen(_backlog);
         Log.Listening(_log, EndPoint.ToString());
         _ = AcceptAsync();
     }

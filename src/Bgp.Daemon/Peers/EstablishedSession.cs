@@ -48,14 +48,7 @@ internal sealed class EstablishedSession
         (_owner, _context, Connection, Negotiated, Id) = (owner, context, connection, negotiated, id);
         _updatesBefore = owner.Counters.Updates;
         PeerSettings settings = owner.Settings;
-        _rules = new AttributeRules
-        {
-            OwnAsn = settings.LocalAsn,
-            RouterId = settings.RouterId,
-            ClusterId = settings.ClusterId,
-            AllowLocalAs = settings.AllowLocalAs,
-            EnforceFirstAs = settings.EnforceFirstAs,
-        };
+        _rules = Rules(settings);
         Peer = new RibPeer
         {
             Index = owner.Index,
@@ -109,18 +102,64 @@ internal sealed class EstablishedSession
         Connection.Inbound = [.. inbound];
     }
 
-    internal void Stop(Func<AfiSafi, bool> retain)
+    /// <summary>What the running session takes over at once: how received attributes are judged, and limits. Import and export policies follow apart.</summary>
+    internal void Update(PeerSettings settings)
+    {
+        Volatile.Write(ref _rules, Rules(settings));
+        if (_v4 is not null)
+        {
+            Limits(_context.V4, settings);
+        }
+
+        if (_v6 is not null)
+        {
+            Limits(_context.V6, settings);
+        }
+    }
+
+    /// <summary>Adds what has to be told to the tables where the import policy has changed, and holds the readers until <paramref name="work"/> is done.</summary>
+    internal void ChangeImport(PolicySet policies, bool fromStored, ImportWork work)
     {
         if (_v4 is not null)
         {
+            work.Hold(work.V4, _v4, new ImportChange<Ipv4Prefix>(Peer, Id, Filter(policies.ImportV4)), fromStored);
+        }
+
+        if (_v6 is not null)
+        {
+            work.Hold(work.V6, _v6, new ImportChange<Ipv6Prefix>(Peer, Id, Filter(policies.ImportV6)), fromStored);
+        }
+    }
+
+    /// <summary>Adds the update groups that the session belongs to now.</summary>
+    internal void ChangeExport(PeerSettings settings, List<GroupMove<Ipv4Prefix>> v4, List<GroupMove<Ipv6Prefix>> v6)
+    {
+        if (_v4 is not null)
+        {
+            v4.Add(new GroupMove<Ipv4Prefix>(Peer.Index, Id, GroupKey<Ipv4Prefix>(settings, settings.Policies.ExportV4), settings.Policies.ExportV4));
+        }
+
+        if (_v6 is not null)
+        {
+            v6.Add(new GroupMove<Ipv6Prefix>(Peer.Index, Id, GroupKey<Ipv6Prefix>(settings, settings.Policies.ExportV6), settings.Policies.ExportV6));
+        }
+    }
+
+    /// <summary>Leaves the tables. What <paramref name="retain"/> says stays, stale; with <paramref name="dropStale"/>, less what was stale before.</summary>
+    internal void Stop(Func<AfiSafi, bool> retain, bool dropStale)
+    {
+        _v4?.End();
+        _v6?.End();
+        if (_v4 is not null)
+        {
             bool keep = retain(AfiSafi.Ipv4Unicast);
-            _context.V4.PostLater(loop => loop.SessionDown(Peer.Index, Id, keep));
+            _context.V4.PostLater(loop => loop.SessionDown(Peer.Index, Id, keep, dropStale));
         }
 
         if (_v6 is not null)
         {
             bool keep = retain(AfiSafi.Ipv6Unicast);
-            _context.V6.PostLater(loop => loop.SessionDown(Peer.Index, Id, keep));
+            _context.V6.PostLater(loop => loop.SessionDown(Peer.Index, Id, keep, dropStale));
         }
     }
 
@@ -175,15 +214,19 @@ internal sealed class EstablishedSession
         if (view.IsEndOfRib(out AfiSafi ended))
         {
             (ended == AfiSafi.Ipv4Unicast ? _v4 : (InboundFamily?)_v6)?.EndOfRib();
+            _owner.EndOfRibArrived(this, ended);
             return default;
         }
 
-        if (!ReferenceEquals(_rules.OtherClusterIds, _context.ClusterIds))
+        AttributeRules rules = Volatile.Read(ref _rules);
+        if (!ReferenceEquals(rules.OtherClusterIds, _context.ClusterIds))
         {
-            _rules = _rules with { OtherClusterIds = _context.ClusterIds };
+            // A reload that puts others in their place at this moment wins.
+            Interlocked.CompareExchange(ref _rules, rules with { OtherClusterIds = _context.ClusterIds }, rules);
+            rules = Volatile.Read(ref _rules);
         }
 
-        error = _parser.Parse(view, Negotiated, _rules, out ReadOnlySpan<byte> forIpv4, out ReadOnlySpan<byte> forMp);
+        error = _parser.Parse(view, Negotiated, rules, out ReadOnlySpan<byte> forIpv4, out ReadOnlySpan<byte> forMp);
         LoopKind loop = _parser.Loop;
         if (error.Action == UpdateAction.SessionReset)
         {
@@ -229,6 +272,15 @@ internal sealed class EstablishedSession
         return error;
     }
 
+    private static AttributeRules Rules(PeerSettings settings) => new()
+    {
+        OwnAsn = settings.LocalAsn,
+        RouterId = settings.RouterId,
+        ClusterId = settings.ClusterId,
+        AllowLocalAs = settings.AllowLocalAs,
+        EnforceFirstAs = settings.EnforceFirstAs,
+    };
+
     private InboundFamily? Family(AfiSafi family) => family == AfiSafi.Ipv4Unicast ? _v4 : _v6;
 
     private void Apply(InboundFamily? family, ReadOnlySpan<byte> nlri, bool withdraw, ReadOnlySpan<byte> canonical)
@@ -262,10 +314,41 @@ internal sealed class EstablishedSession
             MaxPrefixes = options?.MaxPrefixes ?? 0,
             MaxPrefixesTearsDown = options?.MaxPrefixesTearsDown ?? false,
         };
+        UpdateGroupKey key = GroupKey(settings, export);
+        bool keep = keepStale(family);
+        PeerWriter writer = Connection.Writer;
+        loop.PostLater(table =>
+        {
+            GroupMember member = table.SessionUp(session, key, export, keep, () => table.FanOut.Wake(writer, session.Peer.Index));
+            Volatile.Write(ref _members[slot], member);
+            writer.SetMember(slot, member);
+        });
+        return new InboundFamily<TPrefix>(loop, Peer, Id, Negotiated.AddPathReceive(family), Filter(import), keep: !Negotiated.RouteRefresh)
+        {
+            Interface = settings.Address.IsLinkLocal ? DaemonContext.InterfaceIndex(settings.Interface) : 0,
+        };
+    }
+
+    private static IRoutePolicy<TPrefix>? Filter<TPrefix>(IRoutePolicy<TPrefix> import)
+        where TPrefix : unmanaged, IPrefix<TPrefix> => import.AcceptsAll ? null : import;
+
+    private void Limits<TPrefix>(RibLoop<TPrefix> loop, PeerSettings settings)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        if (settings.Families.Find(static item => item.Family == TPrefix.Family) is { } options)
+        {
+            loop.PostLater(table => table.ChangeLimit(Peer.Index, Id, options.MaxPrefixes, options.MaxPrefixesTearsDown));
+        }
+    }
+
+    private UpdateGroupKey GroupKey<TPrefix>(PeerSettings settings, IRoutePolicy<TPrefix> export)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        AfiSafi family = TPrefix.Family;
         IpAddr node = family == AfiSafi.Ipv4Unicast ? settings.NodeIpv4 : settings.NodeIpv6;
         IpAddr local = Connection.LocalAddress;
         IpAddr self = UpdateGroupKey.ResolveSelf(family, local, node, settings.NodeIpv6, Negotiated.ExtendedNextHop);
-        UpdateGroupKey key = new()
+        return new UpdateGroupKey
         {
             Family = family,
             Kind = Peer.Kind,
@@ -275,23 +358,54 @@ internal sealed class EstablishedSession
             As4 = Negotiated.As4,
             MaxMessageLength = Negotiated.MaxMessageLength,
             ExtendedNextHop = Negotiated.ExtendedNextHop,
-            AddPathLimit = Negotiated.AddPathSend(family) ? Math.Max(1, options?.AddPathLimit ?? 1) : 0,
+            AddPathLimit = Negotiated.AddPathSend(family) ? Math.Max(1, settings.Families.Find(item => item.Family == family)?.AddPathLimit ?? 1) : 0,
             NextHopMode = settings.NextHop,
             Self = self,
             SelfLinkLocal = local.IsLinkLocal && self.IsV6 && !self.IsLinkLocal ? local : default,
             MetricAsLocalPref = settings.MetricAsLocalPref,
+            LongLived = Negotiated.Remote.Capabilities.LongLived.Any(item => item.Family == family),
         };
-        bool keep = keepStale(family);
-        PeerWriter writer = Connection.Writer;
-        loop.PostLater(table =>
+    }
+}
+
+/// <summary>
+/// Other import policies of any number of sessions, taken over at one point: readers are held while theirs is changed, and the tables hear of all in one
+/// piece of work, behind everything that was judged by the old ones.
+/// </summary>
+/// <remarks>No session's lock may be held: a reader can be inside a table's turn that ends another session.</remarks>
+internal sealed class ImportWork(DaemonContext context) : IDisposable
+{
+    private readonly List<Action> _resume = [];
+
+    internal List<ImportChange<Ipv4Prefix>> V4 { get; } = [];
+
+    internal List<ImportChange<Ipv6Prefix>> V6 { get; } = [];
+
+    internal void Hold<TPrefix>(List<ImportChange<TPrefix>> changes, InboundFamily<TPrefix> family, ImportChange<TPrefix> change, bool fromStored)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        family.Hold();
+        _resume.Add(family.Resume);
+        family.ChangePolicy(change.Policy, again: !fromStored);
+        if (fromStored)
         {
-            GroupMember member = table.SessionUp(session, key, export, keep, () => table.FanOut.Wake(writer, session.Peer.Index));
-            Volatile.Write(ref _members[slot], member);
-            writer.SetMember(slot, member);
-        });
-        return new InboundFamily<TPrefix>(loop, Peer, Id, Negotiated.AddPathReceive(family), import.AcceptsAll ? null : import)
+            changes.Add(change);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (V4.Count > 0)
         {
-            Interface = settings.Address.IsLinkLocal ? DaemonContext.InterfaceIndex(settings.Interface) : 0,
-        };
+            context.V4.PostLater(loop => loop.ChangeImport(V4));
+        }
+
+        if (V6.Count > 0)
+        {
+            context.V6.PostLater(loop => loop.ChangeImport(V6));
+        }
+
+        _resume.ForEach(static resume => resume());
     }
 }

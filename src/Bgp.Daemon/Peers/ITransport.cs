@@ -40,6 +40,9 @@ internal interface ITransport : IDisposable
 
     /// <summary>Sets what the peer's settings say about packets. Throws <see cref="SocketException"/> where the connection is gone.</summary>
     void Prepare(PeerSettings settings);
+
+    /// <summary>Changes the RFC 2385 key of a live connection. Throws <see cref="SocketException"/> where the connection is gone.</summary>
+    void SetKey(PeerSettings settings);
 }
 
 /// <summary>Opens connections to neighbours.</summary>

@@ -63,69 +63,92 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         Context.Scheduler.Queue(() => RemoveDynamic(session));
     }
 
-    /// <summary>Makes the sessions equal to the settings: new ones start, missing ones end, changed ones restart. Returns what happened, one line each.</summary>
-    internal List<ChangedPeer> Apply(IReadOnlyList<PeerSettings> peers, IReadOnlyList<(DynamicPeerConfig Config, PeerSettings Template)> dynamic, bool start)
+    /// <summary>
+    /// Makes the sessions equal to the settings: new ones start, missing ones end, and changed ones are changed in place, or where that cannot be end and
+    /// begin anew (see <see cref="PeerChange"/>). Nobody else is touched.
+    /// </summary>
+    internal void Apply(IReadOnlyList<PeerSettings> peers, IReadOnlyList<(DynamicPeerConfig Config, PeerSettings Template)> dynamic, bool start)
     {
-        List<ChangedPeer> changes = [];
         List<PeerSession> started = [];
-        List<(PeerSession Session, byte Subcode)> ended = [];
+        List<PeerSession> ended = [];
+        List<(PeerSession Session, PeerSettings Settings, PeerChange Change)> changed = [];
         lock (_gate)
         {
             HashSet<string> wanted = [.. peers.Select(static peer => peer.Name)];
-            ReplaceRanges(dynamic, ended, changes);
+            ReplaceRanges(dynamic, ended, changed);
             foreach (PeerSession session in _byName.Values.ToArray())
             {
                 if (!wanted.Contains(session.Settings.Name) && !session.IsDynamic)
                 {
                     Forget(session);
-                    ended.Add((session, CeaseSubcode.PeerDeconfigured));
-                    changes.Add(new ChangedPeer(session.Settings.Name, "remove", "removed from the configuration"));
+                    ended.Add(session);
                 }
             }
 
             foreach (PeerSettings settings in peers)
             {
-                if (_byName.TryGetValue(settings.Name, out PeerSession? known))
+                if (!_byName.TryGetValue(settings.Name, out PeerSession? known))
                 {
-                    if (known.Settings == settings)
-                    {
-                        continue;
-                    }
-
-                    bool cosmetic = known.Settings with { Description = settings.Description, BirdName = settings.BirdName, Group = settings.Group, Bfd = settings.Bfd } == settings;
-                    if (cosmetic)
-                    {
-                        changes.Add(known.Settings.Bfd == settings.Bfd ? new ChangedPeer(settings.Name, "none", "names only") : new ChangedPeer(settings.Name, "timers", "bfd"));
-                        known.Update(settings);
-                        continue;
-                    }
-
+                    started.Add(Add(settings));
+                }
+                else if (known.Settings.Address != settings.Address || known.Settings.Interface != settings.Interface)
+                {
+                    // Another neighbour under the same name.
                     Forget(known);
-                    ended.Add((known, CeaseSubcode.OtherConfigurationChange));
-                    changes.Add(new ChangedPeer(settings.Name, "reset", "settings changed"));
+                    ended.Add(known);
+                    started.Add(Add(settings));
                 }
                 else
                 {
-                    changes.Add(new ChangedPeer(settings.Name, "add", "new"));
+                    Compare(known, settings, changed);
                 }
-
-                started.Add(Add(settings));
             }
         }
 
-        foreach ((PeerSession session, byte subcode) in ended)
+        foreach (PeerSession session in ended)
         {
-            session.Stop(NotificationMessage.Cease(subcode), subcode == CeaseSubcode.PeerDeconfigured ? "removed from the configuration" : "configuration changed");
+            session.Stop(NotificationMessage.Cease(CeaseSubcode.PeerDeconfigured), "removed from the configuration");
             session.Dispose();
         }
 
+        // The listeners first: whoever calls again after a change must meet its new password.
         SetKeys();
+        ReloadWork work = new();
+        foreach ((PeerSession session, PeerSettings settings, PeerChange change) in changed)
+        {
+            if (change.Impact == ChangeImpact.Reset)
+            {
+                session.Reset(settings);
+            }
+            else
+            {
+                session.Update(settings, change, work);
+            }
+        }
+
+        SetKeys();
+        work.CarryOut(Context);
         if (start)
         {
             started.ForEach(static session => session.Start());
         }
+    }
 
-        return changes;
+    /// <summary>What a change costs a peer, its present neighbour considered.</summary>
+    internal PeerChange Judge(string name, PeerChange change)
+    {
+        lock (_gate)
+        {
+            return _byName.TryGetValue(name, out PeerSession? session) ? session.Judge(change) : change;
+        }
+    }
+
+    private static void Compare(PeerSession session, PeerSettings settings, List<(PeerSession Session, PeerSettings Settings, PeerChange Change)> changed)
+    {
+        if (PeerChange.Between(session.Settings, settings) is { } change)
+        {
+            changed.Add((session, settings, session.Judge(change)));
+        }
     }
 
     /// <summary>Starts every peer that is not disabled.</summary>
@@ -137,15 +160,31 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         }
     }
 
-    /// <summary>Binds the listeners; an address that cannot be bound is reported and left out. True when at least one could.</summary>
-    internal bool Listen(IEnumerable<IpAddr> addresses, int port)
+    /// <summary>
+    /// Listens on exactly these addresses: new listeners open before those that are not wanted any more close, and others stay as they are. An address that
+    /// cannot be bound is reported and left out; where none can be, nothing changes. True when at least one listens.
+    /// </summary>
+    internal bool Listen(IReadOnlyList<IpAddr> addresses, int port, int backlog)
     {
+        List<BgpListener> wanted = [];
+        List<BgpListener> opened = [];
         foreach (IpAddr address in addresses)
         {
+            System.Net.IPEndPoint endPoint = SocketOptions.EndPoint(address, port);
+            if (_listeners.Find(listener => listener.EndPoint.Equals(endPoint)) is { } known)
+            {
+                wanted.Add(known);
+                continue;
+            }
+
             try
             {
-                BgpListener listener = new(address, port, Accept, Context.Time, Context.Log);
-                _listeners.Add(listener);
+                // One that overlaps with another of ours (the unspecified address and one of the host's) may be bound beside it for the moment of the change.
+                List<BgpListener> overlapping = _listeners.FindAll(listener => listener.EndPoint.Port == port && listener.IsV6 == address.IsV6);
+                overlapping.ForEach(static listener => listener.Share(true));
+                BgpListener made = new(address, port, backlog, shared: overlapping.Count > 0, Accept, Context.Time, Context.Log);
+                opened.Add(made);
+                wanted.Add(made);
             }
             catch (SocketException exception)
             {
@@ -153,9 +192,25 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
             }
         }
 
+        if (wanted.Count == 0)
+        {
+            _listeners.ForEach(static listener => listener.Share(false));
+            return false;
+        }
+
+        List<BgpListener> closed = _listeners.FindAll(listener => !wanted.Contains(listener));
+        lock (_gate)
+        {
+            _listeners.Clear();
+            _listeners.AddRange(wanted);
+        }
+
         SetKeys();
-        _listeners.ForEach(static listener => listener.Start());
-        return _listeners.Count > 0;
+        opened.ForEach(static listener => listener.Start());
+        closed.ForEach(static listener => listener.Dispose());
+        wanted.ForEach(static listener => listener.Share(false));
+        wanted.ForEach(listener => listener.SetBacklog(backlog));
+        return true;
     }
 
     /// <summary>Ends all sessions: with Cease, or (no error) as a graceful restart would.</summary>
@@ -214,10 +269,13 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
     }
 
     /// <summary>
-    /// The ranges of a new configuration. Sessions that the same settings would make again stay, whatever their range is called now; the others end.
+    /// The ranges of a new configuration. Sessions stay where an address is in a range, whatever that is called now, and follow its settings as any peer does; the
+    /// others end, as do those of a group of another name, since their own name says it.
     /// </summary>
     private void ReplaceRanges(
-        IReadOnlyList<(DynamicPeerConfig Config, PeerSettings Template)> ranges, List<(PeerSession Session, byte Subcode)> ended, List<ChangedPeer> changes)
+        IReadOnlyList<(DynamicPeerConfig Config, PeerSettings Template)> ranges,
+        List<PeerSession> ended,
+        List<(PeerSession Session, PeerSettings Settings, PeerChange Change)> changed)
     {
         PeerSession[] sessions = [.. _dynamic.SelectMany(static range => range.Sessions)];
         _dynamic.Clear();
@@ -225,16 +283,16 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         foreach (PeerSession session in sessions)
         {
             DynamicRange? range = _dynamic.Find(item => Contains(item.Config.Range, session.Settings.Address));
-            if (range is not null && range.SettingsFor(session.Settings.Address) == session.Settings)
+            PeerSettings? settings = range?.SettingsFor(session.Settings.Address);
+            if (settings is not null && settings.Name == session.Settings.Name)
             {
-                range.Sessions.Add(session);
+                range!.Sessions.Add(session);
+                Compare(session, settings, changed);
                 continue;
             }
 
             Forget(session);
-            byte subcode = range is null ? CeaseSubcode.PeerDeconfigured : CeaseSubcode.OtherConfigurationChange;
-            ended.Add((session, subcode));
-            changes.Add(new ChangedPeer(session.Settings.Name, range is null ? "remove" : "reset", range is null ? "its range was removed" : "its range's settings changed"));
+            ended.Add(session);
         }
     }
 
@@ -257,15 +315,31 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
 
     private void SetKeys()
     {
+        Dictionary<IpAddr, (string Key, string Name)> wanted = [];
+        foreach (PeerSession session in All)
+        {
+            PeerSettings settings = session.Settings;
+            if (settings.Md5.Length > 0 && !session.IsDynamic)
+            {
+                wanted[settings.Address] = (settings.Md5, settings.Name);
+            }
+        }
+
         foreach (BgpListener listener in _listeners)
         {
-            foreach (PeerSession session in All)
+            foreach ((IpAddr address, (string key, string name)) in wanted)
             {
-                PeerSettings settings = session.Settings;
-                if (settings.Address.IsV6 == listener.IsV6 && !session.IsDynamic)
+                if (address.IsV6 == listener.IsV6 && listener.Keys.GetValueOrDefault(address) != key)
                 {
-                    TrySetKey(listener, settings.Address, -1, settings.Md5, settings.Name);
+                    TrySetKey(listener, address, -1, key, name);
+                    listener.Keys[address] = key;
                 }
+            }
+
+            foreach (IpAddr address in listener.Keys.Keys.Where(address => !wanted.ContainsKey(address)).ToArray())
+            {
+                TrySetKey(listener, address, -1, "", "");
+                listener.Keys.Remove(address);
             }
 
             foreach (Cidr range in _rangeKeys.Where(range => range.Address.IsV6 == listener.IsV6 && !_dynamic.Exists(item => item.HasKey && item.Config.Range == range)))
@@ -409,6 +483,3 @@ internal sealed record DynamicRange(DynamicPeerConfig Config, PeerSettings Templ
         BirdName = "Dynamic_" + address.ToString().Replace('.', '_').Replace(':', '_'),
     };
 }
-
-/// <summary>What a reload did to a peer.</summary>
-internal readonly record struct ChangedPeer(string Name, string Impact, string Detail);

@@ -81,13 +81,12 @@ internal sealed partial class PeerSession
         if (Established is not null)
         {
             string why = change.Diagnostic == BfdDiagnostic.DetectionTimeExpired ? "the neighbour was silent" : "the neighbour says that it is down";
-            (_downReason, _retain) = ($"BFD down: {why}", false);
+            (_downReason, _loss) = ($"BFD down: {why}", Loss.Final);
             _fsm.Reset(ForGood(NotificationMessage.Cease(CeaseSubcode.BfdDown)), punish: false, _actions);
         }
         else if (change.RemoteIndependent && _timers.IsRunning((int)PeerTimer.Restart))
         {
-            _timers.Stop((int)PeerTimer.Restart);
-            _context.SweepNow(Index);
+            ForgetStale();
         }
     }
 }

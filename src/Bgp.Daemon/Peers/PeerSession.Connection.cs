@@ -94,7 +94,7 @@ internal sealed partial class PeerSession
         {
             Enter(() =>
             {
-                SetDownReason("sent " + NotificationMessage.Text(error.Notification) + (error.Reason is null ? "" : $" ({error.Reason})"), retain: false);
+                SetDownReason("sent " + NotificationMessage.Text(error.Notification) + (error.Reason is null ? "" : $" ({error.Reason})"), Loss.Notified);
                 StepConnection(connection, new SessionEvent(SessionEventKind.UpdateError) { Error = error.Notification });
             });
         }
@@ -114,7 +114,7 @@ internal sealed partial class PeerSession
         }
 
         // RFC 4724 section 4.2: only the loss of the TCP connection (or, with RFC 8538, more) lets a neighbour count as restarting.
-        SetDownReason(reason, retain: true);
+        SetDownReason(reason, Loss.Connection);
         connection.Ended = true;
         _fsm.Step(side, new SessionEvent(SessionEventKind.TcpFailed), _actions);
     });
@@ -145,7 +145,7 @@ internal sealed partial class PeerSession
 
     private void MessageFailed(BgpConnection connection, NotificationError error)
     {
-        SetDownReason("sent " + NotificationMessage.Text(error), retain: false);
+        SetDownReason("sent " + NotificationMessage.Text(error), Loss.Notified);
         StepConnection(connection, new SessionEvent(SessionEventKind.MessageError) { Error = error });
     }
 
@@ -182,9 +182,7 @@ internal sealed partial class PeerSession
 
     private void NotificationArrived(BgpConnection connection, NotificationError error)
     {
-        bool graceful = Established is { } session && session.Connection == connection && session.Negotiated.GracefulNotification
-            && !NotificationMessage.IsHardReset(error, out _);
-        SetDownReason("received " + NotificationMessage.Text(error), graceful);
+        SetDownReason("received " + NotificationMessage.Text(error), NotificationMessage.IsHardReset(error, out _) ? Loss.Final : Loss.Notified);
         StepConnection(connection, new SessionEvent(SessionEventKind.NotificationReceived));
     }
 
@@ -270,57 +268,6 @@ internal sealed partial class PeerSession
             Log.ConnectFailed(_context.Log, settings.Name, failure);
             _fsm.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.TcpFailed), _actions);
         });
-    }
-
-    private void SessionUp(ConnectionSide side, BgpConnection connection)
-    {
-        OpenMessage sent = _opensSent[(int)side]!;
-        OpenMessage received = _opensReceived[(int)side]!;
-        NegotiatedSession negotiated = NegotiatedSession.Negotiate(sent, received, new LocalSessionSettings { ExpectedPeerAsn = Settings.Asn });
-        _timers.Stop((int)PeerTimer.IdleHold);
-        _downReason = "";
-        EstablishedCount++;
-        GracefulRestartCapability? restart = negotiated.PeerGracefulRestart;
-        EstablishedSession session = new(this, _context, connection, negotiated, _context.NextSessionId());
-        Established = session;
-        session.Start(family => restart?.ForwardingPreserved(family) == true);
-        if (_timers.IsRunning((int)PeerTimer.Restart))
-        {
-            // What the neighbour had must be confirmed by its End-of-RIB within the same bound as the restart itself.
-            _timers.Start((int)PeerTimer.Restart, TimeSpan.FromSeconds(Settings.RestartTime));
-        }
-
-        LastError = "";
-        Log.PeerEstablished(_context.Log, Settings.Name, negotiated.PeerAsn, IpAddr.V4(negotiated.PeerRouterId).ToString(), session.FamilyNames);
-    }
-
-    private void SessionDown()
-    {
-        if (Established is not { } session)
-        {
-            return;
-        }
-
-        Established = null;
-        GracefulRestartCapability? restart = session.Negotiated.PeerGracefulRestart;
-        bool retain = _retain && restart is not null && restart.Families.Count > 0;
-        if (_retain && _downReason.StartsWith("hold timer", StringComparison.Ordinal))
-        {
-            // We sent a NOTIFICATION: without RFC 8538 on both sides that ends graceful restart.
-            retain &= session.Negotiated.GracefulNotification;
-        }
-
-        session.Stop(family => retain && restart!.Covers(family));
-        if (retain)
-        {
-            int seconds = Math.Max(1, restart!.RestartTime);
-            _timers.Start((int)PeerTimer.Restart, TimeSpan.FromSeconds(seconds));
-            Log.StaleKept(_context.Log, Settings.Name, session.FamilyNames, seconds);
-        }
-        else
-        {
-            _timers.Stop((int)PeerTimer.Restart);
-        }
     }
 }
 

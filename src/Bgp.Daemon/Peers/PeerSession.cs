@@ -45,7 +45,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     private bool _stepping;
     private bool _disposed;
     private string _downReason = "";
-    private bool _retain;
+    private Loss _loss;
     private SessionState _reported;
 
     internal PeerSession(PeerSettings settings, ushort index, IPeerOwner owner)
@@ -75,7 +75,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     /// Whether a dynamic peer is only remembered: it is not connected, does not rest, and none of its routes are kept for it. What it did before is remembered
     /// for a while so that calling again does not wash off a punishment, and so that an operator can see why it went.
     /// </summary>
-    internal bool IsSpent => (State is SessionState.Active || Settings.Unusable is not null) && !_timers.IsRunning((int)PeerTimer.Restart);
+    internal bool IsSpent => (State is SessionState.Active || Settings.Unusable is not null) && StaleState is null;
 
     /// <summary>What the operator said when shutting the peer down, or null.</summary>
     internal string? AdminReason { get; private set; }
@@ -117,7 +117,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     {
         IsAdminDown = true;
         AdminReason = reason;
-        (_downReason, _retain) = (reason is null ? "disabled" : $"disabled: {reason}", false);
+        (_downReason, _loss) = (reason is null ? "disabled" : $"disabled: {reason}", Loss.Final);
         _fsm.Stop(ForGood(NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown, reason)), _actions);
     });
 
@@ -134,7 +134,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     /// <summary>Ends the session and starts anew.</summary>
     internal void Restart(string? reason) => Enter(() =>
     {
-        (_downReason, _retain) = (reason is null ? "restarted" : $"restarted: {reason}", false);
+        (_downReason, _loss) = (reason is null ? "restarted" : $"restarted: {reason}", Loss.Notified);
         _fsm.Stop(NotificationMessage.Cease(CeaseSubcode.AdministrativeReset, reason), _actions);
         if (!IsAdminDown && Settings.Unusable is null)
         {
@@ -145,7 +145,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     /// <summary>The peer is gone from the configuration, or the daemon ends. Without <paramref name="error"/> the connection just closes: a graceful restart to the neighbour.</summary>
     internal void Stop(NotificationError error, string reason) => Enter(() =>
     {
-        (_downReason, _retain) = (reason, false);
+        (_downReason, _loss) = (reason, Loss.Final);
         bool silent = !error.IsError && Established?.Negotiated.PeerGracefulRestart is not null;
         _fsm.Stop(silent ? default : ForGood(error.IsError ? error : NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown)), _actions);
         _timers.Stop((int)PeerTimer.IdleHold);
@@ -201,8 +201,6 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
         Refusal.Send(transport, subcode);
     });
 
-    /// <summary>New settings that do not need a new session.</summary>
-    internal void Update(PeerSettings settings) => Enter(() => Settings = settings);
 
     /// <inheritdoc/>
     public void Dispose() => Enter(() =>
@@ -226,7 +224,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
         byte[] data = [(byte)(family.Afi() >> 8), (byte)family.Afi(), family.Safi(), (byte)(limit >> 24), (byte)(limit >> 16), (byte)(limit >> 8), (byte)limit];
         EnterLater(() =>
         {
-            (_downReason, _retain) = ($"more than {limit} {family.Name()} prefixes", false);
+            (_downReason, _loss) = ($"more than {limit} {family.Name()} prefixes", Loss.Final);
             _fsm.Reset(new NotificationError(ErrorCode.Cease, CeaseSubcode.MaxPrefixes, data), punish: true, _actions);
         });
     }
@@ -235,7 +233,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     {
         if (Established is { } session)
         {
-            (_downReason, _retain) = ("reads too slowly", false);
+            (_downReason, _loss) = ("reads too slowly", Loss.Final);
             StepConnection(session.Connection, new SessionEvent(SessionEventKind.Stop) { Error = NotificationMessage.Cease(CeaseSubcode.OutOfResources) });
         }
     });
@@ -296,7 +294,13 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
         if (slot == (int)PeerTimer.Restart)
         {
-            _context.SweepNow(Index);
+            RestartExpired();
+            return;
+        }
+
+        if (slot is (int)PeerTimer.LongLivedIpv4 or (int)PeerTimer.LongLivedIpv6)
+        {
+            LongLivedExpired(slot - (int)PeerTimer.LongLivedIpv4);
             return;
         }
 
@@ -326,13 +330,13 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
             case SessionTimer.Hold when connection is not null && !HoldIsOver(connection, slot):
                 break;
             case SessionTimer.Hold:
-                SetDownReason("hold timer expired", retain: true);
+                SetDownReason("hold timer expired", Loss.Notified);
                 _fsm.Step(side, new SessionEvent(SessionEventKind.HoldExpired), _actions);
                 break;
             case SessionTimer.SendHold when connection is not null && !SendHoldIsOver(connection, side, slot):
                 break;
             case SessionTimer.SendHold:
-                SetDownReason("send hold timer expired", retain: true);
+                SetDownReason("send hold timer expired", Loss.Notified);
                 _fsm.Step(side, new SessionEvent(SessionEventKind.SendHoldExpired), _actions);
                 break;
         }
@@ -372,11 +376,11 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
         return false;
     }
 
-    private void SetDownReason(string reason, bool retain)
+    private void SetDownReason(string reason, Loss loss)
     {
         if (_downReason.Length == 0)
         {
-            (_downReason, _retain) = (reason, retain);
+            (_downReason, _loss) = (reason, loss);
         }
     }
 
@@ -477,7 +481,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
                 break;
             case SessionActionKind.SendOpen when connection is not null:
-                OpenMessage open = _context.BuildOpen(Settings);
+                OpenMessage open = _context.BuildOpen(Settings, firstSession: EstablishedCount == 0);
                 _opensSent[side] = open;
                 connection.Writer.Send(Encode(open));
                 break;
@@ -493,7 +497,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
                     break;
                 }
 
-                SetDownReason("sent " + NotificationMessage.Text(action.Notification), retain: false);
+                SetDownReason("sent " + NotificationMessage.Text(action.Notification), IsFinal(action.Notification) ? Loss.Final : Loss.Notified);
                 connection.Ended = true;
                 connection.Writer.Send(Encode(ForNeighbour(connection, action.Notification)), last: true);
                 break;
@@ -522,9 +526,14 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     /// </summary>
     private NotificationError ForNeighbour(BgpConnection connection, in NotificationError error)
     {
-        bool final = error is { Code: ErrorCode.Cease, Subcode: CeaseSubcode.MaxPrefixes or CeaseSubcode.AdministrativeShutdown or CeaseSubcode.PeerDeconfigured or CeaseSubcode.OutOfResources };
-        return final && Established is { Negotiated.GracefulNotification: true } session && session.Connection == connection ? NotificationMessage.HardReset(error) : error;
+        return IsFinal(error) && Established is { Negotiated.GracefulNotification: true } session && session.Connection == connection ? NotificationMessage.HardReset(error) : error;
     }
+
+    private static bool IsFinal(in NotificationError error) => error is
+    {
+        Code: ErrorCode.Cease,
+        Subcode: CeaseSubcode.MaxPrefixes or CeaseSubcode.AdministrativeShutdown or CeaseSubcode.PeerDeconfigured or CeaseSubcode.OutOfResources or CeaseSubcode.HardReset,
+    };
 
     /// <summary>RFC 4271 section 10: a keepalive at 75 to 100 % of its interval; a retry at 75 to 125 %.</summary>
     private TimeSpan Jitter(int seconds, bool onlyEarlier = false) =>

@@ -70,6 +70,9 @@ internal sealed record PeerSettings
 
     internal int RestartTime { get; init; } = 120;
 
+    /// <summary>Seconds for which a neighbour may keep our routes as long-lived stale, and we at most its (RFC 9494); 0 for off.</summary>
+    internal int LongLived { get; init; }
+
     internal bool IsClient { get; init; }
 
     internal uint ClusterId { get; init; }
@@ -115,6 +118,9 @@ internal sealed record PolicySet(
     internal string ImportKey => ImportV4.ContentKey + "|" + ImportV6.ContentKey;
 
     internal string ExportKey => ExportV4.ContentKey + "|" + ExportV6.ContentKey;
+
+    /// <summary>Whether routes are stored otherwise than they came.</summary>
+    internal bool ImportChangesRoutes => ImportV4.ChangesRoutes || ImportV6.ChangesRoutes;
 
     /// <inheritdoc/>
     public bool Equals(PolicySet? other) => other is not null && ImportKey == other.ImportKey && ExportKey == other.ExportKey;

@@ -13,6 +13,12 @@ internal enum PeerTimer
 
     /// <summary>How long a dynamic peer is remembered after its connection.</summary>
     Linger = 10,
+
+    /// <summary>How long IPv4 routes stay long-lived stale (RFC 9494 section 4.2).</summary>
+    LongLivedIpv4 = 11,
+
+    /// <summary>The same for IPv6.</summary>
+    LongLivedIpv6 = 12,
 }
 
 /// <summary>
@@ -21,7 +27,7 @@ internal enum PeerTimer
 /// </summary>
 internal sealed class SessionTimers(TimeProvider time, Action<int> expired) : IDisposable
 {
-    private const int Slots = 11;
+    private const int Slots = 13;
 
     private readonly ITimer?[] _timers = new ITimer?[Slots];
     private readonly long[] _deadlines = new long[Slots];
@@ -48,6 +54,9 @@ internal sealed class SessionTimers(TimeProvider time, Action<int> expired) : ID
     }
 
     internal bool IsRunning(int slot) => _deadlines[slot] != 0;
+
+    /// <summary>Seconds until it is due; null when it does not run.</summary>
+    internal double? Left(int slot) => _deadlines[slot] is var deadline and not 0 ? Math.Max(0, (double)(deadline - time.GetTimestamp()) / time.TimestampFrequency) : null;
 
     /// <summary>Whether the timer is really due; when not, it goes on. Clears it when it is.</summary>
     internal bool TakeExpired(int slot)

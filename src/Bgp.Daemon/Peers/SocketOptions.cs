@@ -101,6 +101,14 @@ internal static class SocketOptions
     /// <summary>Whether an IPv6 socket leaves IPv4 to another socket.</summary>
     internal static void SetV6Only(Socket socket) => SetInt(socket, IpProtoIpv6, Ipv6V6Only, 1);
 
+    /// <summary>Whether other sockets of this user that ask for it too may be bound to the same address and port.</summary>
+    internal static void SetReusePort(Socket socket, bool on)
+    {
+        const int SolSocket = 1;
+        const int SoReusePort = 15;
+        SetInt(socket, SolSocket, SoReusePort, on ? 1 : 0);
+    }
+
     /// <summary>How long unacknowledged data may stay in flight before the kernel gives up, in milliseconds.</summary>
     internal static void SetUserTimeout(Socket socket, int milliseconds) => SetInt(socket, IpProtoTcp, TcpUserTimeout, milliseconds);
 

@@ -72,6 +72,9 @@ internal sealed class SocketTransport : ITransport
     }
 
     /// <inheritdoc/>
+    public void SetKey(PeerSettings settings) => SocketOptions.SetMd5(Socket, settings.Address, -1, settings.Md5);
+
+    /// <inheritdoc/>
     public void Dispose() => Socket.Dispose();
 
     private IPEndPoint? EndPoint(bool local)

@@ -87,6 +87,12 @@ internal static partial class Log
     [LoggerMessage(33, LogLevel.Error, "BFD {Problem}; retrying")]
     internal static partial void BfdUnavailable(ILogger log, string problem);
 
+    [LoggerMessage(34, LogLevel.Information, "{Peer}: its {Family} routes are long-lived stale for {Seconds} s")]
+    internal static partial void LongLivedStale(ILogger log, string peer, string family, int seconds);
+
+    [LoggerMessage(35, LogLevel.Information, "start: {Text}")]
+    internal static partial void Recovery(ILogger log, string text);
+
     [LoggerMessage(40, LogLevel.Information, "kernel: first dump complete, {Routes} routes, {Own} of them ours from before")]
     internal static partial void KernelReady(ILogger log, int routes, int own);
 

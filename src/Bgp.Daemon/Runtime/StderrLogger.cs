@@ -18,20 +18,22 @@ internal sealed class StderrLoggerProvider : ILoggerProvider
     private readonly BlockingCollection<byte[]> _lines = new(Capacity);
     private readonly Thread _thread;
     private readonly Stream _out;
-    private readonly bool _json;
     private readonly TimeProvider _time;
     private readonly Action<string>? _tap;
     private long _dropped;
 
     internal StderrLoggerProvider(Stream output, LogLevel level, bool json, TimeProvider time, Action<string>? tap = null)
     {
-        (_out, Level, _json, _time, _tap) = (output, level, json, time, tap);
+        (_out, Level, Json, _time, _tap) = (output, level, json, time, tap);
         _thread = new Thread(Drain) { IsBackground = true, Name = "log" };
         _thread.Start();
     }
 
     /// <summary>Least level that is written. May change while running (reload).</summary>
     internal LogLevel Level { get; set; }
+
+    /// <summary>One JSON object per line rather than text.</summary>
+    internal bool Json { get; set; }
 
     /// <summary>Lines lost because the reader of standard error was too slow.</summary>
     internal long Dropped => Volatile.Read(ref _dropped);
@@ -103,7 +105,7 @@ internal sealed class StderrLoggerProvider : ILoggerProvider
             LogLevel.Error => "error",
             _ => "fatal",
         };
-        if (!_json)
+        if (!Json)
         {
             StringBuilder text = new();
             text.Append(time).Append(' ').Append(word).Append(' ').Append(category).Append(": ").Append(OneLine(message));

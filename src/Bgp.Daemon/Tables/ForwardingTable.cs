@@ -20,6 +20,9 @@ internal sealed class ForwardingTable<TPrefix>(FibPolicy<TPrefix> policy, Nextho
     /// <summary>How next hops are reached.</summary>
     internal NexthopTable Nexthops => nexthops;
 
+    /// <summary>Next hops of a route at most.</summary>
+    internal int MaxPaths { get; set; } = maxPaths;
+
     internal void Changed(RibShard<TPrefix> shard, ReadOnlySpan<uint> indexes)
     {
         foreach (uint index in indexes)
@@ -89,7 +92,7 @@ internal sealed class ForwardingTable<TPrefix>(FibPolicy<TPrefix> policy, Nextho
             return Through(gateway);
         }
 
-        ReadOnlySpan<Rib.Path> selected = shard.Select(index, maxPaths, out int multipath);
+        ReadOnlySpan<Rib.Path> selected = shard.Select(index, MaxPaths, out int multipath);
         return Policy.TryDesired(shard.PrefixAt(index), selected[..multipath], attributes, nexthops, out FibRoute route, out reason) ? route : null;
     }
 

@@ -26,6 +26,9 @@ internal abstract class InboundFamily
     /// <summary>The beginning and end of a route refresh (RFC 7313 section 4).</summary>
     internal abstract void RefreshMark(bool begin);
 
+    /// <summary>The session is over: gives up what was kept.</summary>
+    internal abstract void End();
+
     /// <summary>Whether the table is behind on this session's routes, so that reading must pause.</summary>
     internal abstract bool MustWait { get; }
 
@@ -37,8 +40,16 @@ internal abstract class InboundFamily
 /// <remarks>
 /// A reader may have <see cref="MaxOutstanding"/> batches under way; then it stops reading, the TCP window closes, and the neighbour waits. So the memory
 /// that one neighbour can make this process hold is bounded whatever it sends, and no neighbour can fill a queue that others share.
+/// <para>
+/// Another import policy comes from outside the reader, while UPDATEs come in. The gate, which nobody else ever holds for long, makes the change a point
+/// in the stream of batches: those before it were judged by the old policy, those behind it by the new one (see <see cref="ImportWalk{TPrefix}"/>).
+/// </para>
+/// <para>
+/// What a filter has changed cannot be judged again from what is stored. A neighbour that takes ROUTE-REFRESH sends it again; for one that does not, and
+/// only for that, the attribute sets as they came are kept here: about 40 octets a path, where a neighbour of this century costs nothing.
+/// </para>
 /// </remarks>
-internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer, long session, bool addPath, IRoutePolicy<TPrefix>? policy) : InboundFamily
+internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer, long session, bool addPath, IRoutePolicy<TPrefix>? policy, bool keep) : InboundFamily
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
     private const int MaxOutstanding = 16;
@@ -46,10 +57,11 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     // A few routes are applied on the reader's thread, which is the shortest way; in a flood the reader parses the next batch meanwhile.
     private const int InlinePrefixes = 64;
 
-    // RFC 8326 section 4.2: the neighbour is about to go; whatever else there is, is better.
-    private static readonly PolicyEdit s_drained = new() { LocalPref = 0 };
-
+    private readonly Lock _gate = new();
     private readonly PolicyContext _context = new(peer, peer);
+    private readonly Dictionary<(TPrefix Prefix, uint PathId), uint>? _kept = keep ? [] : null;
+    private IRoutePolicy<TPrefix>? _policy = policy;
+    private bool _gateIsHeld;
     private RouteBatch<TPrefix>? _batch;
     private int _outstanding;
     private Waiter? _waiter;
@@ -71,61 +83,36 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     /// <inheritdoc/>
     internal override void Reach(ReadOnlySpan<byte> nlri, uint attr)
     {
-        bool drained = IsDrained(attr);
-        PathAttributes? attributes = policy is not null || drained || Interface != 0 ? loop.Attributes.Get(attr) : null;
         uint scoped = 0;
-        if (Interface != 0 && (attributes!.LinkLocalNextHop is { IsNone: false } local || (local = attributes.NextHop).IsLinkLocal))
+        lock (_gate)
         {
-            attr = scoped = AttributeEditing.WithNextHop(loop.Attributes, attributes, local.WithScope(Interface));
-            attributes = loop.Attributes.Get(scoped);
-        }
-
-        try
-        {
-            while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
+            try
             {
-                if (!NlriScope.IsRoutable(prefix))
+                // Most sets are not looked at here at all: nothing asks for what is in them.
+                bool drained = ImportEdit.IsDrained(loop.Attributes, peer, attr);
+                PathAttributes? attributes = _policy is not null || drained || Interface != 0 ? loop.Attributes.Get(attr) : null;
+                if (Interface != 0 && (attributes!.LinkLocalNextHop is { IsNone: false } local || (local = attributes.NextHop).IsLinkLocal))
                 {
-                    continue;
+                    attr = scoped = AttributeEditing.WithNextHop(loop.Attributes, attributes, local.WithScope(Interface));
+                    attributes = loop.Attributes.Get(scoped);
                 }
 
-                uint stored = attr;
-                PathFlags flags = PathFlags.None;
-                if (policy is not null)
+                while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
                 {
-                    PolicyResult result = policy.Evaluate(prefix, attributes!, _context);
-                    if (!result.Accept)
+                    if (NlriScope.IsRoutable(prefix))
                     {
-                        flags = PathFlags.Filtered;
-                    }
-                    else if (result.Edit is not null)
-                    {
-                        stored = Edited(attr, attributes!, result.Edit);
-                    }
-                    else if (drained)
-                    {
-                        stored = Edited(attr, attributes!, s_drained);
+                        Keep(prefix, pathId, attr);
+                        Judge(prefix, pathId, attr, attributes, drained);
                     }
                 }
-                else if (drained)
-                {
-                    stored = Edited(attr, attributes!, s_drained);
-                }
-
-                Add(prefix, pathId, stored, flags);
             }
-        }
-        finally
-        {
-            if (_edited != 0)
+            finally
             {
-                loop.Attributes.Release(_edited);
-                (_edited, _editedFrom, _edit) = (0, 0, null);
-            }
-
-            if (scoped != 0)
-            {
-                loop.Attributes.Release(scoped);
+                ForgetEdit();
+                if (scoped != 0)
+                {
+                    loop.Attributes.Release(scoped);
+                }
             }
         }
     }
@@ -133,14 +120,26 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     /// <inheritdoc/>
     internal override void Unreach(ReadOnlySpan<byte> nlri)
     {
-        while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
+        lock (_gate)
         {
-            Add(prefix, pathId, 0, PathFlags.None);
+            while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
+            {
+                Keep(prefix, pathId, 0);
+                Add(prefix, pathId, 0, PathFlags.None);
+            }
         }
     }
 
     /// <inheritdoc/>
     internal override void Flush()
+    {
+        lock (_gate)
+        {
+            HandOver();
+        }
+    }
+
+    private void HandOver(bool later = false)
     {
         RouteBatch<TPrefix>? batch = _batch;
         if (batch is null)
@@ -150,7 +149,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
 
         _batch = null;
         Interlocked.Increment(ref _outstanding);
-        loop.Post(batch, inline: batch.Count <= InlinePrefixes);
+        loop.Post(batch, inline: !later && batch.Count <= InlinePrefixes);
     }
 
     /// <inheritdoc/>
@@ -200,6 +199,118 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
         public void Execute() => TrySetResult();
     }
 
+    /// <summary>Stops the reader at its next UPDATE, until <see cref="Resume"/>.</summary>
+    internal void Hold()
+    {
+        _gate.Enter();
+        _gateIsHeld = true;
+    }
+
+    /// <summary>Ends <see cref="Hold"/>.</summary>
+    internal void Resume()
+    {
+        _gateIsHeld = false;
+        _gate.Exit();
+    }
+
+    /// <summary>
+    /// What comes from now on is judged by another policy; what came before is on its way to the table. Between <see cref="Hold"/> and <see cref="Resume"/>.
+    /// With <paramref name="again"/>, what was kept is judged again and sent after it.
+    /// </summary>
+    internal void ChangePolicy(IRoutePolicy<TPrefix>? changed, bool again)
+    {
+        // Not on this thread: the table's turn could come to a session whose reader is held too.
+        HandOver(later: true);
+        _policy = changed;
+        if (!again || _kept is null)
+        {
+            return;
+        }
+
+        try
+        {
+            foreach (((TPrefix prefix, uint pathId), uint attr) in _kept)
+            {
+                PathAttributes attributes = loop.Attributes.Get(attr);
+                Judge(prefix, pathId, attr, attributes, ImportEdit.IsDrained(loop.Attributes, peer, attr));
+            }
+        }
+        finally
+        {
+            ForgetEdit();
+        }
+
+        HandOver(later: true);
+    }
+
+    /// <summary>Whether routes are kept as they came.</summary>
+    internal bool Keeps => _kept is not null;
+
+    /// <inheritdoc/>
+    internal override void End()
+    {
+        lock (_gate)
+        {
+            foreach (uint attr in _kept?.Values ?? Enumerable.Empty<uint>())
+            {
+                loop.Attributes.Release(attr);
+            }
+
+            _kept?.Clear();
+        }
+    }
+
+    private void Keep(in TPrefix prefix, uint pathId, uint attr)
+    {
+        if (_kept is null)
+        {
+            return;
+        }
+
+        if (_kept.Remove((prefix, pathId), out uint old))
+        {
+            loop.Attributes.Release(old);
+        }
+
+        if (attr != 0)
+        {
+            loop.Attributes.AddRef(attr);
+            _kept.Add((prefix, pathId), attr);
+        }
+    }
+
+    private void Judge(in TPrefix prefix, uint pathId, uint attr, PathAttributes? attributes, bool drained)
+    {
+        if (attributes is null || (_policy is null && !drained))
+        {
+            Add(prefix, pathId, attr, PathFlags.None);
+            return;
+        }
+
+        uint stored = attr;
+        PathFlags flags = PathFlags.None;
+        PolicyResult result = _policy?.Evaluate(prefix, attributes, _context) ?? new PolicyResult(true, null, "");
+        if (!result.Accept)
+        {
+            flags = PathFlags.Filtered;
+        }
+        else if (result.Edit is not null || drained)
+        {
+            stored = Edited(attr, attributes, result.Edit ?? ImportEdit.Drained);
+        }
+
+        Add(prefix, pathId, stored, flags);
+    }
+
+    private void ForgetEdit()
+    {
+        if (_edited != 0)
+        {
+            loop.Attributes.Release(_edited);
+            (_edited, _editedFrom, _edit) = (0, 0, null);
+        }
+    }
+
     private bool TryTake(ref ReadOnlySpan<byte> nlri, out TPrefix prefix, out uint pathId)
     {
         pathId = 0;
@@ -232,7 +343,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
                 return;
             }
 
-            Flush();
+            HandOver(later: _gateIsHeld);
         }
     }
 
@@ -248,22 +359,36 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
             loop.Attributes.Release(_edited);
         }
 
-        _edited = AttributeEditing.Apply(loop.Attributes, attributes, edit, peer.LocalAsn);
-        if (!ReferenceEquals(edit, s_drained) && IsDrained(_edited))
-        {
-            // After the filters, so that none of them prefers the route by accident; one that means to removes the community.
-            uint drained = AttributeEditing.Apply(loop.Attributes, loop.Attributes.Get(_edited), s_drained, peer.LocalAsn);
-            loop.Attributes.Release(_edited);
-            _edited = drained;
-        }
-
+        _edited = ImportEdit.Apply(loop.Attributes, attributes, edit, peer);
         (_editedFrom, _edit) = (attr, edit);
         return _edited;
     }
+}
+
+/// <summary>What import makes of an accepted route's attributes.</summary>
+internal static class ImportEdit
+{
+    /// <summary>RFC 8326 section 4.2: the neighbour is about to go; whatever else there is, is better.</summary>
+    internal static readonly PolicyEdit Drained = new() { LocalPref = 0 };
 
     /// <summary>GRACEFUL_SHUTDOWN from an external neighbour; an internal one has set LOCAL_PREF itself.</summary>
-    private bool IsDrained(uint attr) =>
-        peer.Kind == PeerKind.Ebgp && PathAttributes.HasCommunity(loop.Attributes.Canonical(attr), Community.GracefulShutdown);
+    internal static bool IsDrained(AttributeTable table, RibPeer peer, uint attr) =>
+        peer.Kind == PeerKind.Ebgp && PathAttributes.HasCommunity(table.Canonical(attr), Community.GracefulShutdown);
+
+    /// <summary>The set with a rule's changes, interned: the caller owns one reference.</summary>
+    internal static uint Apply(AttributeTable table, PathAttributes attributes, PolicyEdit edit, RibPeer peer)
+    {
+        uint edited = AttributeEditing.Apply(table, attributes, edit, peer.LocalAsn);
+        if (ReferenceEquals(edit, Drained) || !IsDrained(table, peer, edited))
+        {
+            return edited;
+        }
+
+        // After the filters, so that none of them prefers the route by accident; one that means to removes the community.
+        uint drained = AttributeEditing.Apply(table, table.Get(edited), Drained, peer.LocalAsn);
+        table.Release(edited);
+        return drained;
+    }
 }
 
 /// <summary>Which destinations a router has business with.</summary>

@@ -33,9 +33,9 @@ internal sealed class RibSession<TPrefix>(RibPeer peer, long id, IRibSession own
     /// <summary>RFC 7313 was negotiated.</summary>
     internal bool EnhancedRefresh { get; init; }
 
-    internal int MaxPrefixes { get; init; }
+    internal int MaxPrefixes { get; set; }
 
-    internal bool MaxPrefixesTearsDown { get; init; }
+    internal bool MaxPrefixesTearsDown { get; set; }
 
     internal bool MaxPrefixesReported { get; set; }
 
@@ -43,6 +43,14 @@ internal sealed class RibSession<TPrefix>(RibPeer peer, long id, IRibSession own
 
     internal bool RefreshUnderWay { get; set; }
 }
+
+/// <summary>What one session is sent from now on.</summary>
+/// <param name="Peer">Index of the peer.</param>
+/// <param name="Session">The session; one that is over is left out.</param>
+/// <param name="Key">The update group that it belongs to.</param>
+/// <param name="Export">Export policy of a group that does not exist yet.</param>
+internal sealed record GroupMove<TPrefix>(ushort Peer, long Session, UpdateGroupKey Key, IRoutePolicy<TPrefix> Export)
+    where TPrefix : unmanaged, IPrefix<TPrefix>;
 
 /// <summary>
 /// One family's table with everything that must happen in its order: routes in, decision, update groups, wanted kernel routes.
@@ -68,10 +76,14 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     private readonly ILogger _log;
     private readonly Dictionary<UpdateGroupKey, UpdateGroup<TPrefix>> _groups = [];
     private readonly List<(ushort Peer, uint Cursor)> _sweeps = [];
+    private readonly List<(ushort Peer, uint Cursor)> _marks = [];
+    private readonly List<GroupMove<TPrefix>> _moves = [];
+    private readonly List<(TaskCompletionSource Done, bool Moves)> _settling = [];
     private readonly SegmentPool _segments = new();
     private readonly uint[] _dirty = new uint[1024];
     private RibSession<TPrefix>?[] _sessions = new RibSession<TPrefix>?[16];
     private ForwardingTable<TPrefix>? _forwarding;
+    private ImportWalk<TPrefix>? _importWalk;
 
     internal RibLoop(AttributeTable attributes, INextHopResolver resolver, RibOptions options, IWorkScheduler scheduler, ILogger log)
         : base(scheduler)
@@ -122,15 +134,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     internal void Post(Action<RibLoop<TPrefix>> action) => Post(new RibAction<TPrefix>(action));
 
     /// <summary>Adds work in order without running it here: for callers that hold a lock.</summary>
-    internal void PostLater(Action<RibLoop<TPrefix>> action)
-    {
-        lock (_gate)
-        {
-            _work.Enqueue(new RibAction<TPrefix>(action));
-        }
-
-        Signal(inline: false);
-    }
+    internal void PostLater(Action<RibLoop<TPrefix>> action) => Post(new RibAction<TPrefix>(action), inline: false);
 
     /// <summary>Asks a question: served before queued work, never on the caller's thread, so that a client's thread cannot be made to run the table.</summary>
     internal Task<TResult> AskAsync<TResult>(Func<RibLoop<TPrefix>, TResult> question)
@@ -209,6 +213,14 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
 
         _sessions[index] = session;
         Shard.SetPeer(session.Peer);
+        UpdateGroup<TPrefix> group = GroupOf(key, export);
+        session.Group = group;
+        session.Member = group.Join(session.Peer, onData, holdEndOfRib: false, session.EnhancedRefresh);
+        return session.Member;
+    }
+
+    private UpdateGroup<TPrefix> GroupOf(UpdateGroupKey key, IRoutePolicy<TPrefix> export)
+    {
         if (!_groups.TryGetValue(key, out UpdateGroup<TPrefix>? group))
         {
             group = new UpdateGroup<TPrefix>(key, Shard, Attributes, export, () => Signal(inline: false), _segments)
@@ -218,9 +230,72 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
             _groups.Add(key, group);
         }
 
-        session.Group = group;
-        session.Member = group.Join(session.Peer, onData, holdEndOfRib: false, session.EnhancedRefresh);
-        return session.Member;
+        return group;
+    }
+
+    /// <summary>Sessions that are sent something else from now on: each is sent what differs, and others nothing.</summary>
+    internal void ChangeExport(IReadOnlyList<GroupMove<TPrefix>> moves)
+    {
+        foreach (GroupMove<TPrefix> move in moves)
+        {
+            _moves.RemoveAll(old => old.Peer == move.Peer);
+            _moves.Add(move);
+        }
+    }
+
+    /// <summary>Other bounds of what is taken from a peer.</summary>
+    internal void ChangeLimit(ushort peer, long session, int maxPrefixes, bool tearsDown)
+    {
+        if (IsCurrent(peer, session) && _sessions[peer] is { } current && (current.MaxPrefixes != maxPrefixes || current.MaxPrefixesTearsDown != tearsDown))
+        {
+            (current.MaxPrefixes, current.MaxPrefixesTearsDown, current.MaxPrefixesReported) = (maxPrefixes, tearsDown, false);
+            CheckMaxPrefixes(peer);
+        }
+    }
+
+    /// <summary>Moves whoever can be moved; a session in the middle of something stays where it is until it is through.</summary>
+    private void RunMoves()
+    {
+        if (_moves.Count == 0)
+        {
+            return;
+        }
+
+        List<GroupMove<TPrefix>> due = [.. _moves];
+        _moves.Clear();
+        foreach (IGrouping<(UpdateGroup<TPrefix> From, UpdateGroupKey To), GroupMove<TPrefix>> together in due
+            .Where(move => IsCurrent(move.Peer, move.Session) && _sessions[move.Peer] is { Group: { } group } && group.Key != move.Key)
+            .GroupBy(move => (_sessions[move.Peer]!.Group!, move.Key)))
+        {
+            UpdateGroup<TPrefix> from = together.Key.From;
+            UpdateGroup<TPrefix> to = GroupOf(together.Key.To, together.First().Export);
+            List<GroupMember> members = [.. together.Select(move => _sessions[move.Peer]!.Member!)];
+            to.TakeOver(from, members);
+            foreach (GroupMove<TPrefix> move in together)
+            {
+                RibSession<TPrefix> session = _sessions[move.Peer]!;
+                if (members.Contains(session.Member!))
+                {
+                    _moves.Add(move);
+                }
+                else
+                {
+                    session.Group = to;
+                }
+            }
+
+            CloseIfEmpty(from);
+            CloseIfEmpty(to);
+        }
+    }
+
+    private void CloseIfEmpty(UpdateGroup<TPrefix> group)
+    {
+        if (group.Members.Count == 0)
+        {
+            group.Close();
+            _groups.Remove(group.Key);
+        }
     }
 
     /// <summary>Sends everything to a peer again: one walk (RFC 2918; bracketed by markers with RFC 7313).</summary>
@@ -233,7 +308,8 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     }
 
     /// <summary>A session is gone. With <paramref name="retain"/> its routes stay, stale, until <see cref="SweepNow"/> (RFC 4724 section 4.2).</summary>
-    internal void SessionDown(ushort peer, long session, bool retain)
+    /// <remarks>With <paramref name="dropStale"/> what was stale before, because an earlier session was lost too, goes first.</remarks>
+    internal void SessionDown(ushort peer, long session, bool retain, bool dropStale)
     {
         if (!IsCurrent(peer, session))
         {
@@ -242,6 +318,15 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
 
         LeaveGroup(_sessions[peer]!);
         _sessions[peer] = null;
+        if (dropStale)
+        {
+            // All in one go, and rare: after the next line nothing tells the two apart.
+            uint cursor = 0;
+            while (!Shard.SweepStale(peer, ref cursor, int.MaxValue))
+            {
+            }
+        }
+
         Shard.BumpEpoch(peer);
         if (!retain)
         {
@@ -257,6 +342,15 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         Sweep(peer);
         OnEndOfRib?.Invoke(peer);
     }
+
+    /// <summary>What is stale of a peer is long-lived stale from now on (RFC 9494 section 4.2).</summary>
+    internal void MarkLongLived(ushort peer) => _marks.Add((peer, 0));
+
+    /// <summary>
+    /// Keeps selection, exports and kernel routes back (RFC 4724 section 4.1): routes are taken and ranked, changes collect once per prefix, and
+    /// whoever joins waits. Ends for good with false.
+    /// </summary>
+    internal bool Deferred { get; set; }
 
     internal void EndOfRib(ushort peer, long session)
     {
@@ -325,7 +419,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
 
         bool more = false;
         int done = 0;
-        while (done < TurnPrefixes)
+        while (done < TurnPrefixes && _importWalk is null)
         {
             lock (_gate)
             {
@@ -339,18 +433,74 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         }
 
         more |= done >= TurnPrefixes;
+        more |= WalkImport();
         more |= RunSweeps();
         more |= Shard.RerankStep(SweepBudget);
         more |= Propagate();
         FanOut.Flush();
+        if (!more && _settling.Count > 0)
+        {
+            _settling.RemoveAll(waiter => (!waiter.Moves || _moves.Count == 0) && waiter.Done.TrySetResult());
+        }
+
         return more;
+    }
+
+    /// <summary>Completes when everything that was posted before is in force: applied, decided, and encoded for every neighbour that reads.</summary>
+    internal Task SettleAsync() => SettleAsync(moves: true);
+
+    /// <summary>Completes when everything that was posted before is applied and decided, and wanted of the kernel.</summary>
+    internal Task FlushedAsync() => SettleAsync(moves: false);
+
+    private Task SettleAsync(bool moves)
+    {
+        TaskCompletionSource settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        PostLater(loop => loop._settling.Add((settled, moves)));
+        return settled.Task;
     }
 
     /// <inheritdoc/>
     protected override void Fault(Exception exception) => Log.LoopFault(_log, TPrefix.Family.Name(), exception);
 
+    /// <summary>Judges the stored routes of some peers by other policies. What was posted before is applied first, what is posted later waits.</summary>
+    internal void ChangeImport(IReadOnlyList<ImportChange<TPrefix>> changes)
+    {
+        ImportWalk<TPrefix> walk = new(Shard, Attributes);
+        foreach (ImportChange<TPrefix> change in changes)
+        {
+            if (IsCurrent(change.Peer.Index, change.Session))
+            {
+                walk.Add(change);
+            }
+        }
+
+        _importWalk = walk;
+    }
+
+    private bool WalkImport()
+    {
+        if (_importWalk is { } walk && walk.Step(TurnPrefixes))
+        {
+            return true;
+        }
+
+        if (_importWalk is null)
+        {
+            return false;
+        }
+
+        // What waited meanwhile goes on with the next turn.
+        _importWalk = null;
+        return true;
+    }
+
     private bool Propagate()
     {
+        if (Deferred)
+        {
+            return false;
+        }
+
         int drained;
         while ((drained = Shard.DrainChanges(_dirty)) > 0)
         {
@@ -366,6 +516,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
             _forwarding?.Changed(Shard, changed);
         }
 
+        RunMoves();
         bool more = false;
         foreach (UpdateGroup<TPrefix> group in _groups.Values)
         {
@@ -405,7 +556,20 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
             }
         }
 
-        return _sweeps.Count > 0;
+        for (int i = _marks.Count - 1; i >= 0; i--)
+        {
+            (ushort peer, uint cursor) = _marks[i];
+            if (Shard.MarkLongLived(peer, ref cursor, SweepBudget))
+            {
+                _marks.RemoveAt(i);
+            }
+            else
+            {
+                _marks[i] = (peer, cursor);
+            }
+        }
+
+        return _sweeps.Count > 0 || _marks.Count > 0;
     }
 
     private void LeaveGroup(RibSession<TPrefix> session)
@@ -417,10 +581,6 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
 
         group.Leave(member);
         (session.Group, session.Member) = (null, null);
-        if (group.Members.Count == 0)
-        {
-            group.Close();
-            _groups.Remove(group.Key);
-        }
+        CloseIfEmpty(group);
     }
 }

@@ -13,7 +13,7 @@ internal sealed class DirtySet
 
     internal int Count => _queue.Count;
 
-    internal long Bytes => (_bits.Length * 8L) + (_queue.Length * 4L);
+    internal long Bytes => (_bits.Length * 8L) + _queue.Bytes;
 
     /// <summary>How many were ever added, and how many were ever taken: an index added before a ticket is out when Taken has reached it.</summary>
     internal ulong Added { get; private set; }

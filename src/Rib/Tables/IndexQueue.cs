@@ -10,6 +10,9 @@ internal sealed class IndexQueue
 
     internal int Count { get; private set; }
 
+    /// <summary>Octets held.</summary>
+    internal long Bytes => _items.Length * (long)sizeof(uint);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Enqueue(uint index)
     {

@@ -444,7 +444,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         }
 
         uint marked = _attributes.Intern(builder.Build());
-        ref readonly RankInfo info = ref Rank(marked);
+        RankInfo info = Rank(marked);
         Path path = old;
         path.Attr = marked;
         path.Rank = info.Rank;
