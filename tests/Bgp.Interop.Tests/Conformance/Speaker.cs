@@ -19,6 +19,9 @@ internal sealed record Identity(string Name, string Address, uint Asn)
 
     internal bool Ipv6 { get; init; } = true;
 
+    /// <summary>Without it and without IPv6 there is still IPv6: some family must be named.</summary>
+    internal bool Ipv4 { get; init; } = true;
+
     internal int Hold { get; init; } = 90;
 
     /// <summary>Whole capabilities to add.</summary>
@@ -30,8 +33,8 @@ internal sealed record Identity(string Name, string Address, uint Asn)
 
     internal byte[] OpenMessage()
     {
-        byte[] capabilities = Octets.Capability(1, 0, 1, 0, 1);
-        if (Ipv6)
+        byte[] capabilities = Ipv4 ? Octets.Capability(1, 0, 1, 0, 1) : [];
+        if (Ipv6 || !Ipv4)
         {
             capabilities = Octets.Join(capabilities, Octets.Capability(1, 0, 2, 0, 1));
         }
@@ -92,12 +95,11 @@ internal sealed class Speaker : IDisposable
         }
     }
 
-    /// <summary>Connects from the identity's address. <paramref name="answers"/>: every KEEPALIVE gets one back, which completes the handshake too.</summary>
-    internal static Speaker Connect(Identity who, bool answers = false, short ttl = 64) => Connect(who, answers, Dut.EndPoint, ttl: ttl);
-
-    /// <summary>The same with another daemon, and with a TCP MD5 password. Throws when it does not answer in time.</summary>
-    internal static Speaker Connect(Identity who, bool answers, IPEndPoint daemon, string password = "", int seconds = 10, short ttl = 64)
+    /// <summary>Connects from the identity's address. <paramref name="answers"/>: every KEEPALIVE gets one back, which completes the handshake too.
+    /// Where it is said, with another daemon or with a TCP MD5 password. Throws when it does not answer in time.</summary>
+    internal static Speaker Connect(Identity who, bool answers = false, IPEndPoint? to = null, string password = "", int seconds = 10, short ttl = 64)
     {
+        IPEndPoint daemon = to ?? Dut.EndPoint;
         Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Ttl = ttl };
         try
         {
@@ -128,11 +130,11 @@ internal sealed class Speaker : IDisposable
     internal static Speaker Accept(Identity who, Socket listener, bool answers = false) => new(who, listener.Accept(), answers);
 
     /// <summary>A session: OPEN and KEEPALIVE both ways. A daemon that is still busy with the end of the last one is asked again.</summary>
-    internal static Speaker Establish(Identity who)
+    internal static Speaker Establish(Identity who, IPEndPoint? to = null)
     {
         for (Stopwatch watch = Stopwatch.StartNew(); ;)
         {
-            Speaker speaker = Connect(who, answers: true);
+            Speaker speaker = Connect(who, answers: true, to);
             speaker.Send(who.OpenMessage());
             Received? answer = speaker.WaitForMessage(static message => message.Type is Octets.Keepalive or Octets.Notification, 5000);
             if (answer?.Type == Octets.Keepalive)
@@ -246,6 +248,14 @@ internal sealed class Speaker : IDisposable
             {
                 return [.. Routes.EndOfRibs];
             }
+        }
+    }
+
+    internal int CountAll()
+    {
+        lock (_gate)
+        {
+            return _messages.Count;
         }
     }
 
