@@ -64,5 +64,5 @@ public interface IRoutePolicy<TPrefix>
     bool AcceptsLearned(in TPrefix prefix) => AcceptsAll;
 
     /// <summary>Whether an accepted route may differ from what came in: then what is stored does not tell any more what another policy would say of it.</summary>
-    bool ChangesRoutes { get; }
+    bool ChangesRoutes => true;
 }
