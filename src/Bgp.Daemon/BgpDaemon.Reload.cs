@@ -178,9 +178,10 @@ internal sealed partial class BgpDaemon
             if (confirm is { } time)
             {
                 _previous ??= old;
-                _confirmBy = _loadedAt + time;
+                DateTimeOffset by = _loadedAt + time;
+                _confirmBy = by;
                 _confirmTimer?.Dispose();
-                _confirmTimer = _time.CreateTimer(_ => Unconfirmed(), null, time, Timeout.InfiniteTimeSpan);
+                _confirmTimer = _time.CreateTimer(_ => Unconfirmed(by), null, time, Timeout.InfiniteTimeSpan);
             }
 
             string text = changes.Count == 0 ? "nothing changed" : string.Join(", ", changes.Take(20).Select(static change => $"{change.Kind} {change.Name}: {change.Impact}")) + (changes.Count > 20 ? $" and {changes.Count - 20} more" : "");
@@ -190,11 +191,12 @@ internal sealed partial class BgpDaemon
         }
     }
 
-    private void Unconfirmed()
+    private void Unconfirmed(DateTimeOffset by)
     {
         lock (_reload)
         {
-            if (_confirmBy is { } by && by <= _time.GetUtcNow())
+            // Which wait the timer belongs to, not the time: timer and clock may differ by a millisecond.
+            if (_confirmBy == by)
             {
                 Rollback();
             }
