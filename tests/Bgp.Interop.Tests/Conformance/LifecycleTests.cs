@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Sockets;
 
 namespace Bgp.Interop.Tests.Conformance;
@@ -187,18 +186,12 @@ public sealed class LifecycleTests
         List<Socket> silent = [];
         for (int i = 1; i <= 100; i++)
         {
-            Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(IPAddress.Parse($"127.0.3.{i}"), 0));
-            socket.Connect(Dut.EndPoint);
-            silent.Add(socket);
+            silent.Add(Speaker.Dial($"127.0.3.{i}"));
         }
 
         for (int i = 0; i < 50; i++)
         {
-            Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(IPAddress.Parse(Dut.OpeningInternal.Address), 0));
-            socket.Connect(Dut.EndPoint);
-            silent.Add(socket);
+            silent.Add(Speaker.Dial(Dut.OpeningInternal.Address));
         }
 
         Stopwatch watch = Stopwatch.StartNew();

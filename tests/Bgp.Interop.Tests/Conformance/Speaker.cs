@@ -97,33 +97,42 @@ internal sealed class Speaker : IDisposable
 
     /// <summary>Connects from the identity's address. <paramref name="answers"/>: every KEEPALIVE gets one back, which completes the handshake too.
     /// Where it is said, with another daemon or with a TCP MD5 password. Throws when it does not answer in time.</summary>
-    internal static Speaker Connect(Identity who, bool answers = false, IPEndPoint? to = null, string password = "", int seconds = 10, short ttl = 64)
+    internal static Speaker Connect(Identity who, bool answers = false, IPEndPoint? to = null, string password = "", int seconds = 10, short ttl = 64) =>
+        new(who, Dial(who.Address, ttl, to, password, seconds), answers);
+
+    /// <summary>A connection to the daemon. One that it has refused and closed before the call is done looks like a failure to connect, and is made again.</summary>
+    internal static Socket Dial(string from, short ttl = 64, IPEndPoint? to = null, string password = "", int seconds = 10)
     {
         IPEndPoint daemon = to ?? Dut.EndPoint;
-        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Ttl = ttl };
-        try
+        for (int attempt = 0; ; attempt++)
         {
-            if (password.Length > 0)
+            Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Ttl = ttl };
+            try
             {
-                SocketOptions.SetMd5(socket, IpAddr.Parse(daemon.Address.ToString()), -1, password);
-            }
+                if (password.Length > 0)
+                {
+                    SocketOptions.SetMd5(socket, IpAddr.Parse(daemon.Address.ToString()), -1, password);
+                }
 
-            socket.Bind(new IPEndPoint(IPAddress.Parse(who.Address), 0));
-            IAsyncResult connect = socket.BeginConnect(daemon, null, null);
-            if (!connect.AsyncWaitHandle.WaitOne(TimeSpan.FromSeconds(seconds)))
+                socket.Bind(new IPEndPoint(IPAddress.Parse(from), 0));
+                IAsyncResult connect = socket.BeginConnect(daemon, null, null);
+                if (!connect.AsyncWaitHandle.WaitOne(TimeSpan.FromSeconds(seconds)))
+                {
+                    throw new SocketException((int)SocketError.TimedOut);
+                }
+
+                socket.EndConnect(connect);
+                return socket;
+            }
+            catch (SocketException exception)
             {
-                throw new SocketException((int)SocketError.TimedOut);
+                socket.Dispose();
+                if (attempt >= 50 || exception.SocketErrorCode is not (SocketError.Shutdown or SocketError.ConnectionReset))
+                {
+                    throw;
+                }
             }
-
-            socket.EndConnect(connect);
         }
-        catch (SocketException)
-        {
-            socket.Dispose();
-            throw;
-        }
-
-        return new Speaker(who, socket, answers);
     }
 
     /// <summary>Takes a connection that the daemon opened.</summary>
