@@ -1,5 +1,6 @@
 using Bgp.Daemon.Peers;
 using Bgp.Protocol;
+using Rib;
 
 namespace Bgp.Daemon.Tests.Simulation;
 
@@ -11,7 +12,7 @@ internal sealed partial class Scenario
     {
         SimCheck check = new(_nodes) { SelectionMayTie = _addPath };
         string? difference = null;
-        if (!_world.RunUntil(() => (difference = check.Difference()) is null, s_settleTime))
+        if (!_world.RunUntil(() => (difference = check.Difference() ?? Waiting()) is null, s_settleTime))
         {
             throw new SimulationFailure($"{when}, after {s_settleTime.TotalSeconds} s: {difference}");
         }
@@ -23,23 +24,26 @@ internal sealed partial class Scenario
             {
                 throw new SimulationFailure($"{when}: {wrong}");
             }
-
-            foreach (UpdateGroupSize group in UpdateGroupSize.Of(node))
-            {
-                // Everybody has read everything: what the log still holds is its open segment.
-                if (group.LogBytes > 2 * 65536 || group.Pending != 0)
-                {
-                    throw new SimulationFailure($"{when}: a log of {node.Name} holds {group.LogBytes} octets, {group.Pending} prefixes wait");
-                }
-            }
         }
 
         _world.Say("world", () => "settled " + when);
     }
 
-    private readonly record struct UpdateGroupSize(long LogBytes, int Pending)
+    /// <summary>Everybody has read everything: what a log still holds is its open segment, and no prefix waits. What is not so, or null.</summary>
+    private string? Waiting()
     {
-        internal static IEnumerable<UpdateGroupSize> Of(SimNode node) => node.Life!.V4.Groups.Select(static group => new UpdateGroupSize(group.LogBytes, group.Pending));
+        foreach (SimNode node in _nodes)
+        {
+            foreach (UpdateGroup<Ipv4Prefix> group in node.Life!.V4.Groups)
+            {
+                if (group.LogBytes > 2 * 65536 || group.Pending != 0)
+                {
+                    return $"a log of {node.Name} holds {group.LogBytes} octets, {group.Pending} prefixes wait";
+                }
+            }
+        }
+
+        return null;
     }
 
     /// <summary>A session that nothing was done to came up once, on both sides, and is still the same.</summary>
