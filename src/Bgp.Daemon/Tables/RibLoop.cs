@@ -106,6 +106,9 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     /// <summary>Called on the loop when a peer has sent End-of-RIB, or can send none any more.</summary>
     internal Action<ushort>? OnEndOfRib { get; set; }
 
+    /// <summary>What an update group made from now on holds for slow readers.</summary>
+    internal GroupLimits GroupLimits { get; init; } = new();
+
     /// <summary>Update groups, for memory accounting and explain.</summary>
     internal IReadOnlyCollection<UpdateGroup<TPrefix>> Groups => _groups.Values;
 
@@ -223,7 +226,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     {
         if (!_groups.TryGetValue(key, out UpdateGroup<TPrefix>? group))
         {
-            group = new UpdateGroup<TPrefix>(key, Shard, Attributes, export, () => Signal(inline: false), _segments)
+            group = new UpdateGroup<TPrefix>(key, Shard, Attributes, export, () => Signal(inline: false), _segments, GroupLimits)
             {
                 Lagging = member => SessionOf(member.Peer.Index)?.Owner.Lagging(TPrefix.Family),
             };

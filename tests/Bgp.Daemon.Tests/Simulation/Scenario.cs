@@ -1,5 +1,6 @@
 using Bgp.Daemon.Peers;
 using Bgp.Protocol;
+using Rib;
 
 namespace Bgp.Daemon.Tests.Simulation;
 
@@ -131,6 +132,11 @@ internal sealed partial class Scenario
         {
             node.HoldTime = _world.Pick([6, 9, 30, 90]);
             node.GracefulRestart = _kind == ScenarioKind.Restarts || _world.Chance(70);
+            if (_kind == ScenarioKind.SlowReaders && _world.Chance(70))
+            {
+                // So small that a burst detaches those who have stopped reading.
+                node.Limits = new GroupLimits { Window = _world.Between(200, 2000), Behind = _world.Between(300, 4000), Walks = _world.Between(1, 3) };
+            }
         }
     }
 

@@ -51,6 +51,9 @@ internal sealed class SimNode
 
     internal bool GracefulRestart { get; set; } = true;
 
+    /// <summary>What its update groups hold for slow readers.</summary>
+    internal GroupLimits Limits { get; set; } = new();
+
     /// <summary>Prefixes in its configuration.</summary>
     internal HashSet<Ipv4Prefix> Originated { get; } = [];
 
@@ -146,7 +149,7 @@ internal sealed class SimLife : SimOwner, IDialer
         NexthopTable nexthopsV4 = new();
         NexthopTable nexthopsV6 = new();
         AlwaysResolved always = new(new HashSet<IpAddr> { node.Address });
-        V4 = new RibLoop<Ipv4Prefix>(attributes, node.Kernel is null ? always : nexthopsV4, options, Scheduler, log);
+        V4 = new RibLoop<Ipv4Prefix>(attributes, node.Kernel is null ? always : nexthopsV4, options, Scheduler, log) { GroupLimits = node.Limits };
         V6 = new RibLoop<Ipv6Prefix>(attributes, node.Kernel is null ? always : nexthopsV6, options, Scheduler, log);
         Context = new DaemonContext
         {
