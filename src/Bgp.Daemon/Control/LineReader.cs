@@ -17,7 +17,7 @@ internal enum LineOutcome
 }
 
 /// <summary>Cuts a client's octets into lines, bounded in length and time.</summary>
-internal sealed class LineReader(Socket socket, int maxLine, TimeSpan timeout)
+internal sealed class LineReader(Socket socket, int maxLine, TimeSpan timeout, Action<bool>? idle = null)
 {
     private byte[] _buffer = new byte[4096];
     private int _used;
@@ -56,7 +56,22 @@ internal sealed class LineReader(Socket socket, int maxLine, TimeSpan timeout)
                 return LineOutcome.Gone;
             }
 
-            int got = socket.Receive(_buffer, _used, _buffer.Length - _used, SocketFlags.None);
+            int got;
+            if (_used == 0 && idle is not null)
+            {
+                // Between two lines such a client may wait as long as there is room for it.
+                idle(true);
+                socket.ReceiveTimeout = 0;
+                got = socket.Receive(_buffer, 0, _buffer.Length, SocketFlags.None);
+                socket.ReceiveTimeout = (int)timeout.TotalMilliseconds;
+                idle(false);
+                started = Stopwatch.GetTimestamp();
+            }
+            else
+            {
+                got = socket.Receive(_buffer, _used, _buffer.Length - _used, SocketFlags.None);
+            }
+
             if (got == 0)
             {
                 return LineOutcome.Gone;

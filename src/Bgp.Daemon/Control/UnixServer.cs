@@ -52,6 +52,7 @@ public abstract class UnixServer : IDisposable
     private readonly Socket _listener;
     private readonly Lock _lock = new();
     private readonly HashSet<Socket> _clients = [];
+    private readonly Dictionary<Socket, long> _idle = [];
     private readonly CancellationTokenSource _stop = new();
 
     /// <summary>Binds. Throws <see cref="IOException"/> when the path cannot be bound, or another daemon answers there.</summary>
@@ -159,7 +160,7 @@ public abstract class UnixServer : IDisposable
             bool room;
             lock (_lock)
             {
-                room = _clients.Count < _options.MaxClients && _clients.Add(client);
+                room = (_clients.Count < _options.MaxClients || MakeRoom()) && _clients.Add(client);
             }
 
             if (!room)
@@ -180,6 +181,37 @@ public abstract class UnixServer : IDisposable
 
             new Thread(() => Serve(client), 512 << 10) { IsBackground = true, Name = "control-client" }.Start();
         }
+    }
+
+    /// <summary>Says that a client has nothing under way, or has again. One that is silent for long gives way to a new one when all places are taken.</summary>
+    protected void SetIdle(Socket client, bool isIdle)
+    {
+        lock (_lock)
+        {
+            if (!isIdle)
+            {
+                _idle.Remove(client);
+            }
+            else if (_clients.Contains(client))
+            {
+                _idle[client] = Environment.TickCount64;
+            }
+        }
+    }
+
+    // Lock held.
+    private bool MakeRoom()
+    {
+        if (_idle.Count == 0)
+        {
+            return false;
+        }
+
+        Socket longest = _idle.MinBy(static item => item.Value).Key;
+        _idle.Remove(longest);
+        _clients.Remove(longest);
+        longest.Dispose();
+        return true;
     }
 
     private void Serve(Socket client)
@@ -214,6 +246,7 @@ public abstract class UnixServer : IDisposable
             lock (_lock)
             {
                 _clients.Remove(client);
+                _idle.Remove(client);
             }
 
             client.Dispose();

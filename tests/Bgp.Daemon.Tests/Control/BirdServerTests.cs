@@ -13,8 +13,8 @@ public sealed class BirdServerTests
     {
         private readonly BirdServer _server;
 
-        internal BirdFixture(int dialect, int family = 0, bool readOnly = false, TimeSpan? timeout = null) => _server = new BirdServer(
-            new BirdServerOptions { Path = Path, Dialect = dialect, Family = family, ReadOnly = readOnly, Version = "1.2.3", ConfigPath = "/etc/pipit/pipit.yaml", Timeout = timeout ?? TimeSpan.FromSeconds(10) }, Queries);
+        internal BirdFixture(int dialect, int family = 0, bool readOnly = false, TimeSpan? timeout = null, int maxClients = 64) => _server = new BirdServer(
+            new BirdServerOptions { Path = Path, Dialect = dialect, Family = family, ReadOnly = readOnly, Version = "1.2.3", ConfigPath = "/etc/pipit/pipit.yaml", Timeout = timeout ?? TimeSpan.FromSeconds(10), MaxClients = maxClients }, Queries);
 
         internal string Path { get; } = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"pipit-{Guid.NewGuid():N}.ctl");
 
@@ -137,7 +137,7 @@ public sealed class BirdServerTests
     }
 
     [Test]
-    public void An_endless_command_is_refused_and_a_silent_client_is_let_go()
+    public void An_endless_command_is_refused_and_a_client_that_stops_within_one_is_let_go()
     {
         using BirdFixture fixture = new(2, timeout: TimeSpan.FromMilliseconds(300));
         using Socket endless = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 10_000 };
@@ -155,6 +155,44 @@ public sealed class BirdServerTests
         silent.Connect(new UnixDomainSocketEndPoint(fixture.Path));
         byte[] buffer = new byte[256];
         Assert.That(silent.Receive(buffer), Is.GreaterThan(0), "the greeting");
+        silent.Send("show sta"u8);
         Assert.That(silent.Receive(buffer), Is.Zero, "closed after the time for a command");
+    }
+
+    [Test]
+    public void Bfd_sessions_stand_in_BIRDs_columns()
+    {
+        using BirdFixture fixture = new(2);
+        Assert.That(fixture.Ask("show bfd sessions"), Does.EndWith("9001 There is no BFD protocol running\n"));
+        fixture.Queries.Bfd = new BfdDto { State = "up", RemoteState = "up", StateSeconds = 5, TransmitIntervalMs = 300, DetectionTimeMs = 900 };
+        string[] lines = fixture.Ask("show bfd sessions").Split('\n');
+        Assert.Multiple(() =>
+        {
+            Assert.That(lines[1], Is.EqualTo("1020-bfd1:"));
+            Assert.That(lines[2], Is.EqualTo(" IP address                Interface  State      Since         Interval  Timeout"));
+            Assert.That(lines[3], Does.Match(@"^ 10\.0\.0\.250                ---        Up         \d{4}-\d\d-\d\d \d\d:\d\d:\d\d    0\.300    0\.900$"));
+            Assert.That(lines[4], Is.EqualTo("0000 "));
+        });
+    }
+
+    [Test]
+    public void A_client_may_be_silent_between_two_commands_until_its_place_is_needed()
+    {
+        using BirdFixture fixture = new(1, timeout: TimeSpan.FromMilliseconds(100), maxClients: 3);
+        List<Socket> silent = [];
+        for (int i = 0; i < 3; i++)
+        {
+            Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 10_000 };
+            socket.Connect(new UnixDomainSocketEndPoint(fixture.Path));
+            Assert.That(socket.Receive(new byte[200]), Is.GreaterThan(20));
+            silent.Add(socket);
+        }
+
+        // Longer than any line may take.
+        Assert.That(silent[2].Poll(TimeSpan.FromMilliseconds(400), SelectMode.SelectRead), Is.False, "nobody is cut off for being silent");
+        Assert.That(fixture.Ask("show status"), Does.EndWith("0013 Daemon is up and running\n"), "a fourth client is served");
+        Assert.That(silent[0].Receive(new byte[1]), Is.Zero, "the one that was silent for longest has gone");
+        Assert.That(silent[2].Poll(0, SelectMode.SelectRead), Is.False);
+        silent.ForEach(static socket => socket.Dispose());
     }
 }

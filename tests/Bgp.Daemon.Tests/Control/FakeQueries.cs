@@ -10,6 +10,9 @@ internal sealed class FakeQueries : IDaemonQueries
 
     internal List<string> Commands { get; } = [];
 
+    /// <summary>BFD of the first peer.</summary>
+    internal BfdDto? Bfd { get; set; }
+
     internal TaskCompletionSource<bool> Established { get; } = new();
 
     internal TaskCompletionSource StreamEnded { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -20,7 +23,7 @@ internal sealed class FakeQueries : IDaemonQueries
 
     public IReadOnlyList<PeerDto> GetPeers() =>
     [
-        new PeerDto { Name = "rr1", Address = "10.0.0.250", Asn = 64512, State = "established", UptimeSeconds = 273_600, Families = new Dictionary<string, FamilyCountsDto> { ["ipv4"] = new(4, 4, 3) } },
+        new PeerDto { Name = "rr1", Address = "10.0.0.250", Asn = 64512, State = "established", UptimeSeconds = 273_600, Families = new Dictionary<string, FamilyCountsDto> { ["ipv4"] = new(4, 4, 3) }, Bfd = Bfd },
         new PeerDto { Name = "tor1", Address = "2001:db8:1234:5678:9abc:def0:1234:5678", Asn = 65001, State = "active", UptimeSeconds = 9, LastError = "connect: no route to host\e[31m" },
     ];
 

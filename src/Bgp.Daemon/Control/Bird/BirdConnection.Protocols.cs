@@ -211,7 +211,25 @@ internal sealed partial class BirdConnection
 
     private void BfdSessions()
     {
-        // BIRD's answer where no BFD protocol is configured.
-        _reply.End(IsOld ? 9002 : 8003, IsOld ? "There is no BFD protocol running" : "No protocols match");
+        List<PeerDto> sessions = [.. AllProtocols().Select(static protocol => protocol.Peer).OfType<PeerDto>().Where(static peer => peer.Bfd is not null)];
+        if (sessions.Count == 0)
+        {
+            // BIRD's answer where no BFD protocol is configured.
+            _reply.End(9001, "There is no BFD protocol running");
+            return;
+        }
+
+        _reply.Line(1020, "bfd1:");
+        _reply.Line(1020, $"IP address                Interface  State      Since       {(IsOld ? "" : "  ")}Interval  Timeout");
+        foreach (PeerDto peer in sessions)
+        {
+            BfdDto bfd = peer.Bfd!;
+            string state = bfd.State switch { "up" => "Up", "init" => "Init", "adminDown" => "AdminDown", _ => "Down" };
+            string since = Short(_options.Time.GetUtcNow() - TimeSpan.FromSeconds(Math.Max(0, bfd.StateSeconds))).PadRight(IsOld ? 10 : 12);
+            _reply.Line(1020, string.Create(
+                CultureInfo.InvariantCulture, $"{peer.Address,-25} {"---",-10} {state,-10} {since}  {bfd.TransmitIntervalMs / 1000,7:0.000}  {bfd.DetectionTimeMs / 1000,7:0.000}"));
+        }
+
+        _reply.End(0, "");
     }
 }

@@ -22,10 +22,11 @@ internal sealed partial class BirdConnection
 
     private bool IsOld => _options.Dialect == 1;
 
-    internal void Run()
+    /// <summary>Serves the client until it goes. <paramref name="idle"/> hears when it waits between two commands: people leave birdc open.</summary>
+    internal void Run(Action<bool> idle)
     {
         _reply.Greet($"BIRD {_options.BirdVersion} ready.");
-        LineReader reader = new(_socket, 1024, _options.Timeout);
+        LineReader reader = new(_socket, 1024, _options.Timeout, idle);
         while (true)
         {
             LineOutcome outcome = reader.Next(out ReadOnlySpan<byte> line);

@@ -52,5 +52,5 @@ public sealed class BirdServer : UnixServer
     protected override ReadOnlyMemory<byte> Busy => s_busy;
 
     /// <inheritdoc/>
-    protected override void Talk(Socket socket, in UnixClient client, CancellationToken stop) => new BirdConnection(socket, _options, _queries, client, stop).Run();
+    protected override void Talk(Socket socket, in UnixClient client, CancellationToken stop) => new BirdConnection(socket, _options, _queries, client, stop).Run(idle => SetIdle(socket, idle));
 }
