@@ -182,7 +182,19 @@ public sealed partial class UpdateGroup<TPrefix>
 
     private bool HasUnfinishedWalk() => _walks.Exists(static walk => !walk.Done);
 
-    private bool WalkCanGoOn() => _walks.Exists(walk => !walk.Done && WalkHasRoom(walk));
+    private bool WalkCanGoOn()
+    {
+        // Not Exists: a lambda that needs this group would be an object per turn.
+        foreach (ExportWalk walk in _walks)
+        {
+            if (!walk.Done && WalkHasRoom(walk))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     private static bool WantsRefreshNow(GroupMember member) => member is { WantsRefresh: true, IsReading: true, Walk: null, EndOfRibSent: true };
 
