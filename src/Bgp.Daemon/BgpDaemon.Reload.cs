@@ -113,6 +113,7 @@ internal sealed partial class BgpDaemon
         Same("kernel.enabled", old.Kernel.Enabled, now.Kernel.Enabled);
         Same("kernel.table", old.Kernel.Table, now.Kernel.Table);
         Same("kernel.protocol", old.Kernel.Protocol, now.Kernel.Protocol);
+        Same("kernel.families", old.Kernel.Families, now.Kernel.Families);
         Same("kernel.nexthopObjects", old.Kernel.NexthopObjects, now.Kernel.NexthopObjects);
         return [.. errors];
     }

@@ -295,6 +295,9 @@ internal sealed class SimTransport : ITransport
     }
 
     /// <inheritdoc/>
+    public void SetKey(PeerSettings settings) => Prepare(settings);
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         _world.CheckThread();

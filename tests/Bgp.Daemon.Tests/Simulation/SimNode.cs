@@ -148,7 +148,7 @@ internal sealed class SimLife : SimOwner, IDialer
         RibOptions options = new() { AllPaths = node.Peers.Exists(static peer => peer.AddPathLimit > 0) };
         NexthopTable nexthopsV4 = new();
         NexthopTable nexthopsV6 = new();
-        AlwaysResolved always = new(new HashSet<IpAddr> { node.Address });
+        AlwaysResolved always = new(own => own == node.Address);
         V4 = new RibLoop<Ipv4Prefix>(attributes, node.Kernel is null ? always : nexthopsV4, options, Scheduler, log) { GroupLimits = node.Limits };
         V6 = new RibLoop<Ipv6Prefix>(attributes, node.Kernel is null ? always : nexthopsV6, options, Scheduler, log);
         Context = new DaemonContext

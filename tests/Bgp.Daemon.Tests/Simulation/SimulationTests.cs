@@ -88,7 +88,7 @@ public sealed class SimulationTests
         SimWorld world = new(1, trace: false);
         SimScheduler scheduler = new(world, new SimOwner("n0"));
         Exception? seen = null;
-        OnThread(() => seen = Assert.Catch<SimulationFailure>(() => ((Runtime.IWorkScheduler)scheduler).Queue(static () => { })));
+        OnThread(() => seen = Assert.Catch<SimulationFailure>(() => ((global::Bgp.Daemon.Runtime.IWorkScheduler)scheduler).Queue(static () => { })));
         Assert.That(seen!.Message, Does.Contain("outside of the simulation"));
     }
 

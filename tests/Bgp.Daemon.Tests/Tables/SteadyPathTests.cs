@@ -104,11 +104,11 @@ public sealed class SteadyPathTests
         {
             uint peerAsn = internally ? 65000u : 65001u;
             _session = NegotiatedSession.Negotiate(Open(65000, 1), Open(peerAsn, 2), new LocalSessionSettings());
-            _loop = new RibLoop<Ipv4Prefix>(_attributes, new AlwaysResolved(new HashSet<IpAddr>()), new RibOptions(), Scheduler, NullLogger.Instance);
+            _loop = new RibLoop<Ipv4Prefix>(_attributes, new AlwaysResolved(static _ => false), new RibOptions(), Scheduler, NullLogger.Instance);
             PeerKind kind = internally ? PeerKind.IbgpClient : PeerKind.Ebgp;
             RibPeer sender = new() { Index = 1, Name = "sender", Kind = kind, Asn = peerAsn, LocalAsn = 65000, RouterId = 2 };
             UpdateGroupKey key = new() { Family = AfiSafi.Ipv4Unicast, Kind = kind, LocalAsn = 65000, Policy = "all", ClusterId = 1, Self = IpAddr.V4(0xC0000201) };
-            _inbound = new InboundFamily<Ipv4Prefix>(_loop, sender, 1, addPath: false, policy: null);
+            _inbound = new InboundFamily<Ipv4Prefix>(_loop, sender, 1, addPath: false, policy: null, keep: false);
             _sinks = [.. Enumerable.Range(0, Clients).Select(_ => new Sink())];
             AcceptAll all = new();
             _loop.Post(table =>

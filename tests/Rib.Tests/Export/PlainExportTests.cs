@@ -31,7 +31,7 @@ public sealed class PlainExportTests
     private static byte[] Export(byte[] received, PeerKind source, PeerKind target, NextHopMode mode, PolicyEdit? edit)
     {
         AttributeTable attributes = new();
-        RibShard<Ipv4Prefix> shard = new(attributes, new AlwaysResolved(new HashSet<IpAddr>()), new RibOptions());
+        RibShard<Ipv4Prefix> shard = new(attributes, new AlwaysResolved(static _ => false), new RibOptions());
         shard.SetPeer(new RibPeer { Index = 1, Name = "source", Kind = source, Asn = 65001, LocalAsn = 65000, RouterId = 0x0A000001 });
         UpdateGroupKey key = new()
         {
