@@ -51,9 +51,12 @@ public abstract class UnixServer : IDisposable
     private readonly UnixServerOptions _options;
     private readonly Socket _listener;
     private readonly Lock _lock = new();
-    private readonly HashSet<Socket> _clients = [];
-    private readonly Dictionary<Socket, long> _idle = [];
+
+    // Clients by the number of their latest act (connecting, or a line); clocks are too coarse to tell two of them apart.
+    private readonly Dictionary<Socket, long> _clients = [];
+    private readonly HashSet<Socket> _idle = [];
     private readonly CancellationTokenSource _stop = new();
+    private long _acts;
 
     /// <summary>Binds. Throws <see cref="IOException"/> when the path cannot be bound, or another daemon answers there.</summary>
     protected UnixServer(UnixServerOptions options)
@@ -160,7 +163,7 @@ public abstract class UnixServer : IDisposable
             bool room;
             lock (_lock)
             {
-                room = (_clients.Count < _options.MaxClients || MakeRoom()) && _clients.Add(client);
+                room = (_clients.Count < _options.MaxClients || MakeRoom()) && _clients.TryAdd(client, ++_acts);
             }
 
             if (!room)
@@ -188,13 +191,19 @@ public abstract class UnixServer : IDisposable
     {
         lock (_lock)
         {
-            if (!isIdle)
+            if (!_clients.ContainsKey(client))
+            {
+                return;
+            }
+
+            if (isIdle)
+            {
+                _idle.Add(client);
+            }
+            else
             {
                 _idle.Remove(client);
-            }
-            else if (_clients.Contains(client))
-            {
-                _idle[client] = Environment.TickCount64;
+                _clients[client] = ++_acts;
             }
         }
     }
@@ -207,7 +216,7 @@ public abstract class UnixServer : IDisposable
             return false;
         }
 
-        Socket longest = _idle.MinBy(static item => item.Value).Key;
+        Socket longest = _idle.MinBy(client => _clients[client])!;
         _idle.Remove(longest);
         _clients.Remove(longest);
         longest.Dispose();
@@ -284,7 +293,7 @@ public abstract class UnixServer : IDisposable
         _listener.Dispose();
         lock (_lock)
         {
-            foreach (Socket client in _clients)
+            foreach (Socket client in _clients.Keys)
             {
                 client.Dispose();
             }

@@ -24,6 +24,7 @@ internal sealed partial class ExportTransform<TPrefix>
         bool needsLocalPref = internally && attributes.LocalPref is null;
         bool needsOriginator = reflected && (attributes.Present & (1UL << (int)AttributeCode.OriginatorId)) == 0;
         bool needsCluster = reflected;
+        uint cluster = ClusterOf(source);
         AttributeReader reader = new(received);
         int position = 0;
         while (true)
@@ -44,7 +45,7 @@ internal sealed partial class ExportTransform<TPrefix>
 
             if (needsCluster && (end || code > (byte)AttributeCode.ClusterList))
             {
-                position = Put(into, position, AttributeFlags.Optional, AttributeCode.ClusterList, _key.ClusterId);
+                position = Put(into, position, AttributeFlags.Optional, AttributeCode.ClusterList, cluster);
                 needsCluster = false;
             }
 
@@ -68,7 +69,7 @@ internal sealed partial class ExportTransform<TPrefix>
                     continue;
                 case AttributeCode.ClusterList when reflected:
                     position = PutHeader(into, position, (AttributeFlags)flags, code, length + sizeof(uint));
-                    BinaryPrimitives.WriteUInt32BigEndian(into[position..], _key.ClusterId);
+                    BinaryPrimitives.WriteUInt32BigEndian(into[position..], cluster);
                     value.CopyTo(into[(position + sizeof(uint))..]);
                     position += length + sizeof(uint);
                     needsCluster = false;

@@ -370,12 +370,15 @@ internal sealed partial class ExportTransform<TPrefix>
         if (RouteReflection.IsReflection(source.Kind, _key.Kind))
         {
             builder.SetOriginatorIdIfAbsent(source.RouterId);
-
-            // The cluster that the route comes out of; out of none (a non-client's route) the one that it goes into. Another reflector of a client's cluster
-            // then knows the route as one that it has from the client itself.
-            builder.PrependClusterId(source is { Kind: PeerKind.IbgpClient, ClusterId: not 0 } ? source.ClusterId : _key.ClusterId);
+            builder.PrependClusterId(ClusterOf(source));
         }
     }
+
+    /// <summary>
+    /// The cluster that a reflected route comes out of; out of none (a non-client's route) the one that it goes into. Another reflector of a client's cluster
+    /// then knows the route as one that it has from the client itself.
+    /// </summary>
+    private uint ClusterOf(RibPeer source) => source is { Kind: PeerKind.IbgpClient, ClusterId: not 0 } ? source.ClusterId : _key.ClusterId;
 
     private void ForExternal(ref PathAttributesBuilder builder, in AttributeSummary attributes, RibPeer source, PolicyEdit? edit)
     {

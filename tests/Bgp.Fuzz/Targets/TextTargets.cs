@@ -30,6 +30,13 @@ internal sealed class ConfigTarget : IFuzzTarget
 /// <summary>One line of a client on the control socket: a request or none, never an exception.</summary>
 internal sealed class ControlTarget : IFuzzTarget
 {
+    /// <summary>What the reader makes once for all requests, and once for all errors, is not to be counted for the first one.</summary>
+    public ControlTarget()
+    {
+        _ = ControlConnection.ParseRequest("{\"verb\":\"status\"}"u8);
+        _ = ControlConnection.ParseRequest("\"'rbr\"\""u8);
+    }
+
     public IReadOnlyList<byte[]> Seeds { get; } =
     [
         .. ((string[])
