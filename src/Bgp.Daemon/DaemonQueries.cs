@@ -124,6 +124,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
                 ["loops"] = peer.Counters.Loops,
                 ["established"] = peer.EstablishedCount,
                 ["octetsSent"] = (session?.MemberOf(AfiSafi.Ipv4Unicast)?.OctetsSent ?? 0) + (session?.MemberOf(AfiSafi.Ipv6Unicast)?.OctetsSent ?? 0),
+                ["detached"] = (session?.MemberOf(AfiSafi.Ipv4Unicast)?.Detachments ?? 0) + (session?.MemberOf(AfiSafi.Ipv6Unicast)?.Detachments ?? 0),
                 ["updatesSent"] = (session?.MemberOf(AfiSafi.Ipv4Unicast)?.MessagesSent ?? 0) + (session?.MemberOf(AfiSafi.Ipv6Unicast)?.MessagesSent ?? 0),
             },
             Import = config is null ? [] : [.. config.Import],

@@ -244,6 +244,7 @@ internal sealed class EstablishedSession
         FamilySettings? options = settings.Families.Find(item => item.Family == family);
         RibSession<TPrefix> session = new(Peer, Id, _owner)
         {
+            EnhancedRefresh = Negotiated.EnhancedRefresh,
             MaxPrefixes = options?.MaxPrefixes ?? 0,
             MaxPrefixesTearsDown = options?.MaxPrefixesTearsDown ?? false,
         };

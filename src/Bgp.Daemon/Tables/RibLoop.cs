@@ -12,7 +12,7 @@ internal interface IRibSession
     /// <summary>More prefixes than allowed were received (RFC 4486 section 4, subcode 1).</summary>
     void MaxPrefixesExceeded(AfiSafi family, int limit, int count, bool tearDown);
 
-    /// <summary>The neighbour reads too slowly for the update group's bound.</summary>
+    /// <summary>The neighbour read too slowly, and too much was withdrawn meanwhile to make it up.</summary>
     void Lagging(AfiSafi family);
 }
 
@@ -29,6 +29,9 @@ internal sealed class RibSession<TPrefix>(RibPeer peer, long id, IRibSession own
     internal UpdateGroup<TPrefix>? Group { get; set; }
 
     internal GroupMember? Member { get; set; }
+
+    /// <summary>RFC 7313 was negotiated.</summary>
+    internal bool EnhancedRefresh { get; init; }
 
     internal int MaxPrefixes { get; init; }
 
@@ -216,7 +219,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         }
 
         session.Group = group;
-        session.Member = group.Join(session.Peer, onData);
+        session.Member = group.Join(session.Peer, onData, holdEndOfRib: false, session.EnhancedRefresh);
         return session.Member;
     }
 

@@ -3,14 +3,8 @@ namespace Rib;
 /// <summary>
 /// What the readers of a group share with its loop: the log, and whether the loop waits for readers to make room.
 /// </summary>
-internal sealed class GroupFlow(UpdateLog log, Action? runnable)
+internal sealed class GroupFlow(UpdateLog log, GroupLimits limits, Action? runnable)
 {
-    /// <summary>The fastest reader may be this far behind before the group stops encoding and lets changes coalesce instead.</summary>
-    internal const long Window = 1 << 20;
-
-    /// <summary>Below this many octets of backlog a reader wakes a waiting group.</summary>
-    internal const long Resume = Window / 2;
-
     /// <summary>The group does not wait.</summary>
     internal const int Free = 0;
 
@@ -22,6 +16,9 @@ internal sealed class GroupFlow(UpdateLog log, Action? runnable)
 
     /// <summary>The main log.</summary>
     internal readonly UpdateLog Log = log;
+
+    // Below this many octets of backlog a reader wakes a waiting group.
+    private readonly long _resume = limits.Window / 2;
 
     private int _blocked;
 
@@ -41,7 +38,7 @@ internal sealed class GroupFlow(UpdateLog log, Action? runnable)
     {
         Interlocked.MemoryBarrier();
         int blocked = Volatile.Read(ref _blocked);
-        if (blocked == Free || (blocked == WaitsForWindow && backlog >= Resume))
+        if (blocked == Free || (blocked == WaitsForWindow && backlog >= _resume))
         {
             return;
         }

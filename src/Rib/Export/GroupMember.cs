@@ -11,11 +11,18 @@ namespace Rib;
 /// the member turns idle, and the <c>onData</c> callback runs once, on the loop's thread, when there is something again: the reader sets the idle
 /// flag and looks again, the loop publishes and then looks at the flag, so at least one of them sees the other's step. A callback may in rare cases find
 /// that the reader was quicker; it must tolerate nothing to read.
+/// <para>
+/// A member that holds back too much is detached by the loop: it gives up its places in the logs, keeps a copy of the rest of a message that it has
+/// begun to send, and nothing else. When its reader asks for more after that rest, it has drained, and the loop lets it begin anew with a walk. Places are given up
+/// by whoever is inside the gate: the loop when the reader is outside, else the reader as it leaves. While the reader sends a run in place it is inside,
+/// perhaps for minutes; its cursors stand still then, and the logs go on without the segments it stands in (see <see cref="UpdateLog.Trim"/>).
+/// </para>
 /// </remarks>
 public sealed class GroupMember
 {
     private const int GateInside = 1;
     private const int GateClosed = 2;
+    private const int GateDetached = 4;
 
     private readonly GroupFlow _flow;
     private readonly ControlMessages _control;
@@ -26,11 +33,16 @@ public sealed class GroupMember
     private PeerCursor _walkCursor;
     private long _barrier;
     private bool _inWalk;
+    private bool _passedBarrier;
     private bool _beginDue;
     private Source _source;
     private int _partial;
     private int _controlDone;
     private ReadOnlyMemory<byte> _run;
+
+    // What is left of the message that the last advance cut, and what it is.
+    private ReadOnlyMemory<byte> _rest;
+    private Source _restOf;
 
     // Shared.
     private int _gate;
@@ -44,6 +56,8 @@ public sealed class GroupMember
     private long _walkPosition;
     private long _messagesSent;
     private long _octetsSent;
+    private int _runIsOut;
+    private int _drained;
 
     internal GroupMember(RibPeer peer, GroupFlow flow, ControlMessages control, Action onData)
     {
@@ -61,6 +75,7 @@ public sealed class GroupMember
         BeginRefresh,
         EndRefresh,
         EndOfRib,
+        Rest,
     }
 
     /// <summary>The neighbour.</summary>
@@ -83,7 +98,7 @@ public sealed class GroupMember
     {
         get
         {
-            if (Volatile.Read(ref _started) == 0)
+            if (Volatile.Read(ref _started) == 0 || IsDetached)
             {
                 return 0;
             }
@@ -96,6 +111,12 @@ public sealed class GroupMember
 
     /// <summary>Whether the group was left.</summary>
     public bool IsClosed => (Volatile.Read(ref _gate) & GateClosed) != 0;
+
+    /// <summary>Whether it reads too slowly for the log at present, and will be brought up to date by a walk once it has sent what it began.</summary>
+    public bool IsDetached => (Volatile.Read(ref _gate) & GateDetached) != 0;
+
+    /// <summary>How often it was detached.</summary>
+    public int Detachments { get; private set; }
 
     // The loop's own.
     internal int Slot { get; set; }
@@ -116,7 +137,23 @@ public sealed class GroupMember
 
     internal bool ReportedLagging { get; set; }
 
-    internal bool IsStarted => _started != 0;
+    /// <summary>Whether the neighbour understands the marks around a refresh (RFC 7313).</summary>
+    internal bool TakesMarks { get; init; }
+
+    /// <summary>Decided when it is detached: whether the walk that brings it back has marks, or withdrawals of what is gone.</summary>
+    internal bool ResyncHasMarks { get; private set; }
+
+    /// <summary>It could not keep up with the walk that was to bring it back: the next one is its own.</summary>
+    internal bool WalksAlone { get; set; }
+
+    /// <summary>Whether it reads from the logs: it is past the start, and not detached.</summary>
+    internal bool IsReading => _started != 0 && !IsOut;
+
+    /// <summary>Whether it is detached, as the loop knows it.</summary>
+    internal bool IsOut { get; private set; }
+
+    /// <summary>Whether it is detached and has nothing left to send.</summary>
+    internal bool IsDrained => IsOut && Volatile.Read(ref _drained) != 0;
 
     internal ExportWalk? Walk => Volatile.Read(ref _walk);
 
@@ -148,11 +185,20 @@ public sealed class GroupMember
             {
                 PublishPosition();
                 Exit();
+                if (IsDetached)
+                {
+                    // After leaving: the loop has to come in.
+                    Volatile.Write(ref _drained, 1);
+                    _flow.Wake();
+                }
+
                 return default;
             }
 
             Interlocked.Exchange(ref _idle, 0);
         }
+
+        Volatile.Write(ref _runIsOut, 1);
 
         if (_run.Length > max)
         {
@@ -175,8 +221,17 @@ public sealed class GroupMember
 
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)count, (uint)_run.Length, nameof(count));
         CountMessages(_run.Span, count);
+        _rest = _partial > 0 ? _run.Slice(count, _partial) : default;
+        _restOf = _source == Source.Rest ? _restOf : _source;
         switch (_source)
         {
+            case Source.Rest:
+                if (_partial == 0 && _restOf == Source.EndOfRib)
+                {
+                    EndOfRibIsOut();
+                }
+
+                break;
             case Source.Main:
                 _main.Advance(count);
                 break;
@@ -190,6 +245,7 @@ public sealed class GroupMember
 
         _source = Source.None;
         _run = default;
+        Volatile.Write(ref _runIsOut, 0);
         PublishPosition();
         Exit();
     }
@@ -255,11 +311,57 @@ public sealed class GroupMember
     /// <summary>Ends reading. When the reader is inside, it gives up its places itself as it leaves.</summary>
     internal void Close()
     {
-        if (Interlocked.Or(ref _gate, GateClosed) == 0)
+        if ((Interlocked.Or(ref _gate, GateClosed) & GateInside) == 0)
         {
             Release();
         }
     }
+
+    /// <summary>Takes the places in the logs away, at once or as soon as the reader leaves. The loop's call.</summary>
+    internal void Detach()
+    {
+        IsOut = true;
+        Detachments++;
+        ResyncHasMarks = TakesMarks && EndOfRibSent;
+        Volatile.Write(ref _drained, 0);
+        while (true)
+        {
+            int gate = Volatile.Read(ref _gate);
+            if ((gate & GateInside) != 0)
+            {
+                if (Interlocked.CompareExchange(ref _gate, gate | GateDetached, gate) == gate)
+                {
+                    return;
+                }
+            }
+            else if (Interlocked.CompareExchange(ref _gate, gate | GateDetached | GateInside, gate) == gate)
+            {
+                Exit();
+                Wake();
+                return;
+            }
+        }
+    }
+
+    /// <summary>Begins to read again after <see cref="Detach"/>. False when the reader is inside: it asks for another turn as it leaves.</summary>
+    internal bool TryResume(ExportWalk walk)
+    {
+        if (Interlocked.CompareExchange(ref _gate, GateDetached | GateInside, GateDetached) != GateDetached)
+        {
+            return false;
+        }
+
+        _main.Attach(_flow.Log);
+        Volatile.Write(ref _position, _main.Position);
+        IsOut = false;
+        Start(walk, ResyncHasMarks);
+        Interlocked.Exchange(ref _gate, 0);
+        return true;
+    }
+
+    /// <summary>Whether one of its cursors is in a segment that it will not leave but by giving it up.</summary>
+    internal bool StandsStillIn(LogSegment segment) =>
+        Volatile.Read(ref _runIsOut) != 0 && (ReferenceEquals(_main.Segment, segment) || ReferenceEquals(_walkCursor.Segment, segment));
 
     /// <summary>The longest part of a run that ends with a message and is not over <paramref name="max"/>, or the first message.</summary>
     private int WholeMessages(ReadOnlySpan<byte> run, int max)
@@ -321,9 +423,17 @@ public sealed class GroupMember
                 FinishWalk();
                 break;
             default:
-                Volatile.Write(ref _endOfRibSent, 1);
+                EndOfRibIsOut();
                 break;
         }
+    }
+
+    private void EndOfRibIsOut()
+    {
+        Volatile.Write(ref _endOfRibSent, 1);
+
+        // A refresh has to wait for it.
+        _flow.Wake();
     }
 
     private void PublishPosition()
@@ -346,18 +456,83 @@ public sealed class GroupMember
         _flow.Moved(backlog);
     }
 
-    private bool Enter() => Interlocked.CompareExchange(ref _gate, GateInside, 0) == 0;
+    private bool Enter()
+    {
+        if (TryEnter())
+        {
+            return true;
+        }
+
+        // The group was left, or the loop is inside for a moment; then it calls onData afterwards if it finds the reader idle.
+        Interlocked.Exchange(ref _idle, 1);
+        if (!TryEnter())
+        {
+            return false;
+        }
+
+        Interlocked.Exchange(ref _idle, 0);
+        return true;
+    }
+
+    private bool TryEnter()
+    {
+        while (true)
+        {
+            int gate = Volatile.Read(ref _gate);
+            if ((gate & (GateInside | GateClosed)) != 0)
+            {
+                return false;
+            }
+
+            if (Interlocked.CompareExchange(ref _gate, gate | GateInside, gate) == gate)
+            {
+                return true;
+            }
+        }
+    }
 
     private void Exit()
     {
-        if (Interlocked.And(ref _gate, ~GateInside) == (GateInside | GateClosed))
+        while (true)
         {
-            Release();
+            int gate = Volatile.Read(ref _gate);
+            if ((gate & GateClosed) != 0)
+            {
+                Release();
+            }
+            else if ((gate & GateDetached) != 0)
+            {
+                GiveUpPlaces();
+            }
+
+            // Fails when the loop has left another mark meanwhile.
+            if (Interlocked.CompareExchange(ref _gate, gate & ~GateInside, gate) == gate)
+            {
+                return;
+            }
         }
     }
 
     private void Release()
     {
+        GiveUpPlaces();
+
+        // The place may have been what the group waited for.
+        _flow.Moved(0);
+    }
+
+    private void GiveUpPlaces()
+    {
+        if (!_main.IsAttached)
+        {
+            return;
+        }
+
+        if (_partial > 0)
+        {
+            _rest = _rest.ToArray();
+        }
+
         _main.Detach();
         ExportWalk? walk = _walk;
         if (walk is not null)
@@ -367,8 +542,7 @@ public sealed class GroupMember
             Interlocked.Decrement(ref walk.Readers);
         }
 
-        // The place may have been what the group waited for.
-        _flow.Moved(0);
+        (_inWalk, _beginDue, _controlDone) = (false, false, 0);
     }
 
     private bool TryFind()
@@ -376,6 +550,12 @@ public sealed class GroupMember
         if (Volatile.Read(ref _started) == 0)
         {
             return false;
+        }
+
+        if (!_main.IsAttached)
+        {
+            // Detached.
+            return _partial > 0 && Found(Source.Rest, _rest);
         }
 
         while (true)
@@ -421,6 +601,7 @@ public sealed class GroupMember
         if (!_inWalk)
         {
             _inWalk = true;
+            _passedBarrier = false;
             _beginDue = _walkEnhanced;
             _barrier = _main.Position;
         }
@@ -432,6 +613,13 @@ public sealed class GroupMember
                 return Found(Source.Main, run);
             }
 
+            if (_beginDue && _passedBarrier)
+            {
+                // Exactly where the walk began: what follows in the main log is news of after the mark, which no slice need repeat. Before the first
+                // barrier the main log may also have been left inside a message.
+                return FoundControl(Source.BeginRefresh, _control.BeginRefresh);
+            }
+
             if (!_walkCursor.TryPeek(walk.Log.PublishedTail, Peer.Index, 0, out LogRecordKind kind, out run))
             {
                 return false;
@@ -440,14 +628,9 @@ public sealed class GroupMember
             if (kind == LogRecordKind.Barrier)
             {
                 _barrier = BitConverter.ToInt64(run.Span);
+                _passedBarrier = true;
                 _walkCursor.Advance(sizeof(long));
                 continue;
-            }
-
-            if (_beginDue)
-            {
-                // Only now: before the first barrier the main log may have been left inside a message.
-                return FoundControl(Source.BeginRefresh, _control.BeginRefresh);
             }
 
             if (kind == LogRecordKind.Messages)

@@ -74,6 +74,8 @@ public sealed class SegmentPool
 
     internal void Return(LogSegment segment)
     {
+        // Also of one that goes to the collector: it must not keep the rest of the log alive.
+        segment.Next = null;
         if (_count == _free.Length)
         {
             return;
@@ -81,7 +83,6 @@ public sealed class SegmentPool
 
         segment.Count = 0;
         segment.Used = 0;
-        segment.Next = null;
         segment.References = 0;
         _free[_count++] = segment;
     }

@@ -15,6 +15,9 @@ internal struct PeerCursor
     /// <summary>Log position of the next octet.</summary>
     internal readonly long Position => _segment!.Base + _offset;
 
+    /// <summary>The segment it stands in, or null. Safe to ask from the writer's thread.</summary>
+    internal LogSegment? Segment => Volatile.Read(ref _segment);
+
     /// <summary>Stands at the tail of a log whose writer is calling and has published everything.</summary>
     internal void Attach(UpdateLog log)
     {
@@ -27,10 +30,12 @@ internal struct PeerCursor
     /// <summary>Gives up the place and the reference.</summary>
     internal void Detach()
     {
-        if (_segment is not null)
+        LogSegment? segment = _segment;
+        if (segment is not null)
         {
-            Interlocked.Decrement(ref _segment.References);
-            _segment = null;
+            // In this order: see UpdateLog.Trim.
+            Volatile.Write(ref _segment, null);
+            Interlocked.Decrement(ref segment.References);
         }
     }
 

@@ -17,7 +17,7 @@ public sealed partial class UpdateGroup<TPrefix>
         bool encode = false;
         foreach (GroupMember member in _members)
         {
-            encode |= member.IsStarted;
+            encode |= member.IsReading;
         }
 
         for (; budget > 0 && _dirty.TryTake(out uint index); budget--)
@@ -30,66 +30,6 @@ public sealed partial class UpdateGroup<TPrefix>
             _packer.Flush(_log);
             _log.Publish();
             WakeMembers();
-        }
-    }
-
-    /// <summary>Encodes the next slice of a walk, after computing what nobody has computed yet.</summary>
-    private void ProcessWalk(ExportWalk walk, int budget)
-    {
-        uint limit = _rib.IndexLimit;
-        uint end = (uint)Math.Min(limit, (ulong)walk.Next + (uint)budget);
-        int stride = _adjRibOut.Stride;
-        for (uint index = walk.Next; index < end; index++)
-        {
-            if (index >= _filled)
-            {
-                Compute(index, encode: false);
-            }
-
-            for (int slot = 0; slot < stride; slot++)
-            {
-                AdjRibOutEntry entry = _adjRibOut.Get(index, slot);
-                if (!entry.IsNone)
-                {
-                    _packer.Add(_rib.PrefixAt(index), (uint)slot + 1, entry.Attr, AllBut(entry.Source, 0));
-                }
-            }
-        }
-
-        walk.Next = end;
-        _filled = Math.Max(_filled, end);
-        if (end >= limit)
-        {
-            // From here on every change is reported as dirty, also of indexes that do not exist yet.
-            walk.Done = true;
-            walk.Next = uint.MaxValue;
-            _filled = uint.MaxValue;
-        }
-
-        if (!_packer.IsEmpty || walk.Done)
-        {
-            walk.Log.AppendControl(LogRecordKind.Barrier, _log.PublishedTail);
-            _packer.Flush(walk.Log);
-        }
-
-        if (walk.Done)
-        {
-            walk.Log.AppendControl(LogRecordKind.End, 0);
-        }
-
-        _wakeAll = false;
-        _wakeAllExcept = -1;
-
-        if (walk.Log.Publish())
-        {
-            Interlocked.MemoryBarrier();
-            foreach (GroupMember member in _members)
-            {
-                if (ReferenceEquals(member.Walk, walk))
-                {
-                    member.Wake();
-                }
-            }
         }
     }
 
@@ -221,7 +161,7 @@ public sealed partial class UpdateGroup<TPrefix>
         byte skip = SkipMask(index);
         if (now.IsNone)
         {
-            _packer.Add(prefix, pathId, 0, AllBut(old.Source, skip));
+            _packer.Add(prefix, pathId, 0, MayHoldAnother(old.Source, index) ? Everyone(skip) : AllBut(old.Source, skip));
             return;
         }
 
@@ -264,6 +204,11 @@ public sealed partial class UpdateGroup<TPrefix>
             _attributes.Release(old.Attr);
             if (now.IsNone)
             {
+                if (_withdrawals.IsRecording)
+                {
+                    _withdrawals.Add(_rib.PrefixAt(index), (uint)slot + 1);
+                }
+
                 _rib.Unpin(index);
             }
         }
@@ -288,13 +233,18 @@ public sealed partial class UpdateGroup<TPrefix>
     {
         if (MemberOf(source) is null)
         {
-            _wakeAll = true;
-            return new LogTarget(LogTargetKind.All, skip, 0);
+            return Everyone(skip);
         }
 
         _wakeAll |= _wakeAllExcept >= 0 && _wakeAllExcept != source;
         _wakeAllExcept = source;
         return new LogTarget(LogTargetKind.AllExcept, skip, source);
+    }
+
+    private LogTarget Everyone(byte skip)
+    {
+        _wakeAll = true;
+        return new LogTarget(LogTargetKind.All, skip, 0);
     }
 
     private bool TryOnly(ushort source, byte skip, out LogTarget target)
@@ -322,7 +272,7 @@ public sealed partial class UpdateGroup<TPrefix>
                 || (_wakeAllExcept >= 0 && _wakeAllExcept != member.Peer.Index)
                 || tail - member.Position > LogSegment.Size;
             member.WakeOnPublish = false;
-            if (wake && member.IsStarted && member.Walk is null)
+            if (wake && member.IsReading && member.Walk is null)
             {
                 member.Wake();
             }
@@ -341,7 +291,7 @@ public sealed partial class UpdateGroup<TPrefix>
 
         foreach (GroupMember member in _members)
         {
-            if (!member.EndOfRibDue || member.HoldsEndOfRib || _dirty.Taken < member.EndOfRibTicket || member.Walk is { Done: false })
+            if (!member.EndOfRibDue || member.HoldsEndOfRib || _dirty.Taken < member.EndOfRibTicket || member.IsOut || member.Walk is { Done: false })
             {
                 continue;
             }
@@ -352,44 +302,5 @@ public sealed partial class UpdateGroup<TPrefix>
             Interlocked.MemoryBarrier();
             member.Wake();
         }
-    }
-
-    private void ReportLagging()
-    {
-        GroupMember? worst = null;
-        long most = 0;
-        for (int i = _members.Count - 1; i >= 0; i--)
-        {
-            GroupMember member = _members[i];
-            if (member.ReportedLagging)
-            {
-                // One at a time: with it gone the rest may be within bounds.
-                return;
-            }
-
-            long held = Held(member);
-            if (held > most)
-            {
-                worst = member;
-                most = held;
-            }
-        }
-
-        if (worst is not null)
-        {
-            worst.ReportedLagging = true;
-            Lagging?.Invoke(worst);
-        }
-    }
-
-    private long Held(GroupMember member)
-    {
-        if (!member.IsStarted)
-        {
-            return 0;
-        }
-
-        long held = _log.Tail - member.Position;
-        return member.Walk is ExportWalk walk ? held + walk.Log.Tail - member.WalkPosition : held;
     }
 }

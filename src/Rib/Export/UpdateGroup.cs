@@ -24,8 +24,8 @@ namespace Rib;
 /// </para>
 /// <para>
 /// Flow control: the group computes only while its fastest member is less than 1 MB behind. Until then changes collect as dirty bits, which take no more
-/// memory the longer it lasts. What slow members hold back is bounded by <see cref="MaxLogBytes"/>: over it, they are reported through <see cref="Lagging"/> and the
-/// group stands still until they are removed or have moved on.
+/// memory the longer it lasts. A member that falls too far behind the fastest (<see cref="GroupLimits"/>) is detached: it holds nothing, delays nobody, and is
+/// brought up to date by a walk of its own when it has sent what it had begun.
 /// </para>
 /// <para>Threads: every method here belongs to the loop that owns the table. Only <see cref="GroupMember"/> is read elsewhere.</para>
 /// </remarks>
@@ -49,6 +49,7 @@ public sealed partial class UpdateGroup<TPrefix>
     private IRoutePolicy<TPrefix> _policy;
     private RibPeer? _target;
     private GroupMember?[] _byPeer = new GroupMember?[16];
+    private readonly GroupLimits _limits;
     private int _waiting;
     private int _wantRefresh;
     private int _endOfRibDue;
@@ -64,7 +65,8 @@ public sealed partial class UpdateGroup<TPrefix>
         AttributeTable attributes,
         IRoutePolicy<TPrefix> policy,
         Action? runnable = null,
-        SegmentPool? pool = null)
+        SegmentPool? pool = null,
+        GroupLimits? limits = null)
     {
         ArgumentNullException.ThrowIfNull(key);
         Key = key;
@@ -73,8 +75,10 @@ public sealed partial class UpdateGroup<TPrefix>
         _policy = policy;
         _pool = pool ?? new SegmentPool();
         _log = new UpdateLog(_pool);
-        _flow = new GroupFlow(_log, runnable);
+        _limits = limits ?? new GroupLimits();
+        _flow = new GroupFlow(_log, _limits, runnable);
         _adjRibOut = new AdjRibOut(Math.Clamp(key.AddPathLimit, 1, MaxPaths));
+        _withdrawals = new Withdrawals<TPrefix>(key.AddPathLimit > 0);
         _packer = new UpdatePacker<TPrefix>(key, attributes);
         _transform = new ExportTransform<TPrefix>(key, rib, attributes, _packer);
     }
@@ -83,13 +87,10 @@ public sealed partial class UpdateGroup<TPrefix>
     public UpdateGroupKey Key { get; }
 
     /// <summary>
-    /// Called on the loop, once per member, when the log may grow no further because of what the member has not read. Its session has to be ended
-    /// and the member removed with <see cref="Leave"/>.
+    /// Called on the loop, once per member, when so much was withdrawn while the member was detached that it cannot be brought up to date. Its session has to be
+    /// ended and the member removed with <see cref="Leave"/>.
     /// </summary>
     public Action<GroupMember>? Lagging { get; set; }
-
-    /// <summary>Bound of what is kept for slow readers, in octets.</summary>
-    public long MaxLogBytes { get; init; } = 64L << 20;
 
     /// <summary>Members.</summary>
     public IReadOnlyList<GroupMember> Members => _members;
@@ -126,9 +127,9 @@ public sealed partial class UpdateGroup<TPrefix>
 
     /// <summary>
     /// A session came up: its first sync starts with the next turn, and End-of-RIB follows it, unless <paramref name="holdEndOfRib"/>, then after
-    /// <see cref="ReleaseEndOfRib"/>. <paramref name="onData"/>: see <see cref="GroupMember"/>.
+    /// <see cref="ReleaseEndOfRib"/>. <paramref name="onData"/>: see <see cref="GroupMember"/>. <paramref name="enhancedRefresh"/>: the session negotiated RFC 7313.
     /// </summary>
-    public GroupMember Join(RibPeer peer, Action onData, bool holdEndOfRib = false)
+    public GroupMember Join(RibPeer peer, Action onData, bool holdEndOfRib = false, bool enhancedRefresh = false)
     {
         if (MemberOf(peer.Index) is not null)
         {
@@ -138,6 +139,7 @@ public sealed partial class UpdateGroup<TPrefix>
         GroupMember member = new(peer, _flow, ControlMessages.Of(TPrefix.Family), onData)
         {
             HoldsEndOfRib = holdEndOfRib,
+            TakesMarks = enhancedRefresh,
             IsWaitingForWalk = true,
         };
         _target ??= peer;
@@ -169,12 +171,13 @@ public sealed partial class UpdateGroup<TPrefix>
         _waiting -= member.IsWaitingForWalk ? 1 : 0;
         _wantRefresh -= member.WantsRefresh ? 1 : 0;
         _endOfRibDue -= member.EndOfRibDue ? 1 : 0;
+        ForgetDetached(member);
         member.Close();
     }
 
     /// <summary>
     /// Sends everything once more to one member (RFC 2918 section 4), between the marks of RFC 7313 when <paramref name="enhanced"/> was negotiated. One that
-    /// comes during a walk of that member follows it; several become one.
+    /// comes during a walk of that member, or before its End-of-RIB, follows it (RFC 7313 section 4); several become one.
     /// </summary>
     public void Refresh(GroupMember member, bool enhanced)
     {
@@ -215,7 +218,7 @@ public sealed partial class UpdateGroup<TPrefix>
     public void MarkAllDirty()
     {
         _transform.Clear();
-        uint limit = Math.Min(_filled, Math.Max(_rib.IndexLimit, _adjRibOut.Limit));
+        uint limit = Math.Min(_filled, _rib.IndexLimit);
         for (uint index = 0; index < limit; index++)
         {
             _dirty.Add(index);
@@ -264,6 +267,7 @@ public sealed partial class UpdateGroup<TPrefix>
     {
         _flow.Unblock();
         Trim();
+        DetachSlow();
         StartWalks();
         if (!IsOverMemory())
         {
@@ -273,14 +277,7 @@ public sealed partial class UpdateGroup<TPrefix>
                 ProcessDirty(batch);
             }
 
-            foreach (ExportWalk walk in _walks)
-            {
-                if (!walk.Done && WalkHasRoom(walk))
-                {
-                    ProcessWalk(walk, batch);
-                }
-            }
-
+            ProcessWalks(batch);
             ScheduleEndOfRibs();
         }
 
@@ -291,13 +288,7 @@ public sealed partial class UpdateGroup<TPrefix>
 
         if (HasWork())
         {
-            bool memory = IsOverMemory();
-            if (memory)
-            {
-                ReportLagging();
-            }
-
-            _flow.Block(memory ? GroupFlow.WaitsForMemory : GroupFlow.WaitsForWindow);
+            _flow.Block(IsOverMemory() ? GroupFlow.WaitsForMemory : GroupFlow.WaitsForWindow);
             Trim();
             if (CanWork())
             {
@@ -339,11 +330,11 @@ public sealed partial class UpdateGroup<TPrefix>
 
     private void Trim()
     {
-        _log.Trim();
+        _log.Trim(_detached);
         for (int i = _walks.Count - 1; i >= 0; i--)
         {
             ExportWalk walk = _walks[i];
-            walk.Log.Trim();
+            walk.Log.Trim(_detached);
             if (Volatile.Read(ref walk.Readers) == 0)
             {
                 walk.Log.Close();
@@ -352,25 +343,10 @@ public sealed partial class UpdateGroup<TPrefix>
         }
     }
 
-    private bool IsOverMemory() => LogBytes > MaxLogBytes;
+    private bool IsOverMemory() => LogBytes > _limits.Log;
 
-    private bool HasWork()
-    {
-        if (_dirty.Count > 0 || _waiting > 0)
-        {
-            return true;
-        }
-
-        foreach (ExportWalk walk in _walks)
-        {
-            if (!walk.Done)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
+    /// <summary>What may have to wait for readers. Refreshes and detached members are not in it: their readers call for a turn themselves.</summary>
+    private bool HasWork() => _dirty.Count > 0 || _waiting > 0 || HasUnfinishedWalk();
 
     private bool CanWork()
     {
@@ -379,20 +355,11 @@ public sealed partial class UpdateGroup<TPrefix>
             return false;
         }
 
-        if ((_dirty.Count > 0 && MainHasRoom()) || (_waiting > 0 && FreeSlot() >= 0) || (_wantRefresh > 0 && RefreshCanStart()))
-        {
-            return true;
-        }
-
-        foreach (ExportWalk walk in _walks)
-        {
-            if (!walk.Done && WalkHasRoom(walk))
-            {
-                return true;
-            }
-        }
-
-        return false;
+        return (_dirty.Count > 0 && MainHasRoom())
+            || (_waiting > 0 && FreeSlot() >= 0)
+            || (_wantRefresh > 0 && RefreshCanStart())
+            || (_detached.Count > 0 && ResyncCanStart())
+            || WalkCanGoOn();
     }
 
     private bool MainHasRoom()
@@ -401,10 +368,10 @@ public sealed partial class UpdateGroup<TPrefix>
         long tail = _log.Tail;
         foreach (GroupMember member in _members)
         {
-            if (member.IsStarted)
+            if (member.IsReading)
             {
                 any = true;
-                if (tail - member.Position < GroupFlow.Window)
+                if (tail - member.Position < _limits.Window)
                 {
                     return true;
                 }
@@ -412,101 +379,5 @@ public sealed partial class UpdateGroup<TPrefix>
         }
 
         return !any;
-    }
-
-    private bool WalkHasRoom(ExportWalk walk)
-    {
-        // With every slot taken by readers that stand still, joiners would wait for them: then memory is the only bound.
-        if (_waiting > 0 && FreeSlot() < 0)
-        {
-            return true;
-        }
-
-        long tail = walk.Log.Tail;
-        foreach (GroupMember member in _members)
-        {
-            if (ReferenceEquals(member.Walk, walk) && tail - member.WalkPosition < GroupFlow.Window)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    private int FreeSlot()
-    {
-        int used = 0;
-        foreach (ExportWalk walk in _walks)
-        {
-            if (!walk.Done)
-            {
-                used |= 1 << walk.Slot;
-            }
-        }
-
-        for (int slot = 0; slot < ExportWalk.MaxSlots; slot++)
-        {
-            if ((used & (1 << slot)) == 0)
-            {
-                return slot;
-            }
-        }
-
-        return -1;
-    }
-
-    private bool RefreshCanStart()
-    {
-        if (FreeSlot() < 0)
-        {
-            return false;
-        }
-
-        foreach (GroupMember member in _members)
-        {
-            if (member.WantsRefresh && member.Walk is null)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    private void StartWalks()
-    {
-        if (_waiting > 0 && FreeSlot() is int slot and >= 0)
-        {
-            ExportWalk walk = new(slot, firstSync: true, new UpdateLog(_pool));
-            _walks.Add(walk);
-            foreach (GroupMember member in _members)
-            {
-                if (member.IsWaitingForWalk)
-                {
-                    member.IsWaitingForWalk = false;
-                    member.EndOfRibDue = true;
-                    _endOfRibDue++;
-                    member.Start(walk, enhanced: false);
-                }
-            }
-
-            _waiting = 0;
-        }
-
-        if (_wantRefresh > 0 && RefreshCanStart())
-        {
-            ExportWalk walk = new(FreeSlot(), firstSync: false, new UpdateLog(_pool));
-            _walks.Add(walk);
-            foreach (GroupMember member in _members)
-            {
-                if (member.WantsRefresh && member.Walk is null)
-                {
-                    member.WantsRefresh = false;
-                    _wantRefresh--;
-                    member.Start(walk, member.WantsEnhanced);
-                }
-            }
-        }
     }
 }

@@ -103,14 +103,56 @@ internal sealed class UpdateLog
         return true;
     }
 
-    /// <summary>Frees the segments that every cursor has left.</summary>
-    internal void Trim()
+    /// <summary>
+    /// Frees the segments that every cursor has left. The <paramref name="detached"/> members are those that still send a run from a place which they give up
+    /// afterwards: a segment that only they stand in leaves the log, and is theirs until then.
+    /// </summary>
+    internal void Trim(List<GroupMember>? detached = null)
     {
-        while (_head != _tail && Volatile.Read(ref _head.References) == 0)
+        while (_head != _tail)
         {
+            // The count first: a member that leaves meanwhile forgets the segment before it gives up its reference, so it cannot be taken for one that
+            // stands there still in place of another that does.
+            int references = Volatile.Read(ref _head.References);
+            if (references > 0 && detached is { Count: > 0 })
+            {
+                foreach (GroupMember member in detached)
+                {
+                    references -= member.StandsStillIn(_head) ? 1 : 0;
+                }
+            }
+
+            if (references > 0)
+            {
+                return;
+            }
+
             LogSegment freed = _head;
             _head = freed.Next!;
-            _pool.Return(freed);
+            if (Volatile.Read(ref freed.References) == 0)
+            {
+                _pool.Return(freed);
+            }
+            else
+            {
+                freed.Next = null;
+            }
+        }
+    }
+
+    /// <summary>What is held at or behind <paramref name="from"/>, record by record.</summary>
+    internal IEnumerable<ReadOnlyMemory<byte>> Since(long from)
+    {
+        for (LogSegment? segment = _head; segment is not null; segment = segment.Next)
+        {
+            for (int i = 0; i < segment.Count; i++)
+            {
+                LogRecord record = segment.Records[i];
+                if (record.Kind == LogRecordKind.Messages && segment.Base + record.Offset + record.Length > from)
+                {
+                    yield return segment.Data.AsMemory(record.Offset, record.Length);
+                }
+            }
         }
     }
 
