@@ -116,6 +116,7 @@ internal sealed partial class BgpDaemon
                 _context.V6.Post(loop => ReplacePolicy(loop, fib));
             }
 
+            _context.ClusterIds = ClusterIds(model);
             Originate(_model.Originate, model.Originate);
             foreach (ChangedPeer change in _peers.Apply(wanted, DynamicSettings(mapping, model), start: true))
             {

@@ -75,6 +75,7 @@ internal sealed partial class BgpDaemon : IDisposable
             V6 = v6,
             Bfd = new Bfd.BfdService(log, DaemonContext.InterfaceIndex),
             RestartingUntil = _startedAt + RestartTime(model),
+            ClusterIds = ClusterIds(model),
         };
         _peers = new PeerManager(_context) { OnStateChanged = StateChanged };
         if (kernel)
@@ -234,6 +235,10 @@ internal sealed partial class BgpDaemon : IDisposable
 
     internal static List<(DynamicPeerConfig Config, PeerSettings Template)> DynamicSettings(ConfigMapping mapping, ConfigModel model) =>
         [.. model.DynamicPeers.Select(item => (item, mapping.Peer(item.Template)))];
+
+    /// <summary>Every cluster id in use: as a reflector's own, a group's or a peer's.</summary>
+    private static uint[] ClusterIds(ConfigModel model) =>
+        [.. model.Peers.Concat(model.DynamicPeers.Select(static item => item.Template)).Select(static peer => peer.ClusterId).Distinct()];
 
     private static int MaxPaths(ConfigModel model) => model.Kernel.Ecmp ? Math.Max(1, model.Kernel.MaxPaths) : 1;
 

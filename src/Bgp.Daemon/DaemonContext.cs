@@ -24,6 +24,9 @@ internal sealed class DaemonContext
     /// <summary>BFD, or null where there is none (a simulation).</summary>
     internal Bfd.BfdService? Bfd { get; init; }
 
+    /// <summary>All cluster ids that the configuration uses; replaced as a whole by a reload.</summary>
+    internal IReadOnlyList<uint> ClusterIds { get; set; } = [];
+
     /// <summary>Until when OPENs say that we restarted (R bit, RFC 4724 section 3).</summary>
     internal DateTimeOffset RestartingUntil { get; set; }
 

@@ -88,7 +88,9 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
         PeerSettings settings = peer.Settings;
         EstablishedSession? session = peer.Established;
         NegotiatedSession? negotiated = session?.Negotiated;
-        Config.PeerConfig? config = daemon.Model.Peers.FirstOrDefault(item => item.Name == settings.Name);
+        Config.PeerConfig? config = peer.IsDynamic
+            ? daemon.Model.DynamicPeers.FirstOrDefault(item => item.Template.Group == settings.Group)?.Template
+            : daemon.Model.Peers.FirstOrDefault(item => item.Name == settings.Name);
         return new PeerDetailDto
         {
             Name = settings.Name,
@@ -294,7 +296,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
         while (true)
         {
             Task next = daemon.StateVersion.Next;
-            PeerSession[] wanted = [.. daemon.Peers.All.Where(session => peer is null ? !session.IsAdminDown : session.Settings.Name == peer || session.Settings.Address.ToString() == peer)];
+            PeerSession[] wanted = [.. daemon.Peers.All.Where(session => peer is null ? !session.IsAdminDown && !session.IsDynamic : session.Settings.Name == peer || session.Settings.Address.ToString() == peer)];
             if (wanted.Length > 0 && Array.TrueForAll(wanted, static session => session.State == SessionState.Established))
             {
                 return true;

@@ -37,7 +37,7 @@ internal sealed class EstablishedSession
     private readonly PeerSession _owner;
     private readonly DaemonContext _context;
     private readonly PathAttributesParser _parser = new();
-    private readonly AttributeRules _rules;
+    private AttributeRules _rules;
     private readonly GroupMember?[] _members = new GroupMember?[2];
     private InboundFamily<Ipv4Prefix>? _v4;
     private InboundFamily<Ipv6Prefix>? _v6;
@@ -62,6 +62,7 @@ internal sealed class EstablishedSession
             Asn = negotiated.PeerAsn,
             LocalAsn = settings.LocalAsn,
             RouterId = negotiated.PeerRouterId,
+            ClusterId = settings.ClusterId,
             Address = settings.Address,
             LocalAddress = connection.LocalAddress,
         };
@@ -167,6 +168,11 @@ internal sealed class EstablishedSession
         {
             (ended == AfiSafi.Ipv4Unicast ? _v4 : (InboundFamily?)_v6)?.EndOfRib();
             return default;
+        }
+
+        if (!ReferenceEquals(_rules.OtherClusterIds, _context.ClusterIds))
+        {
+            _rules = _rules with { OtherClusterIds = _context.ClusterIds };
         }
 
         error = _parser.Parse(view, Negotiated, _rules, out ReadOnlySpan<byte> forIpv4, out ReadOnlySpan<byte> forMp);

@@ -11,8 +11,8 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
     private readonly Lock _gate = new();
     private readonly Dictionary<string, PeerSession> _byName = new(StringComparer.Ordinal);
     private readonly Dictionary<IpAddr, List<PeerSession>> _byAddress = [];
-    private readonly List<(DynamicPeerConfig Config, PeerSettings Template, int Count)> _dynamic = [];
-    private readonly HashSet<string> _dynamicNames = new(StringComparer.Ordinal);
+    private readonly List<DynamicRange> _dynamic = [];
+    private readonly HashSet<Cidr> _rangeKeys = [];
     private readonly List<BgpListener> _listeners = [];
     private readonly Queue<ushort> _freeIndexes = new();
     private ushort _nextIndex = 1;
@@ -54,11 +54,13 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
     public void StateChanged(PeerSession session)
     {
         OnStateChanged?.Invoke(session);
-        if (session.State == SessionState.Idle && IsDynamic(session))
-        {
-            // A dynamic peer exists while it is connected. Off this thread: the session's lock is held here.
-            ThreadPool.UnsafeQueueUserWorkItem(_ => RemoveDynamic(session), null);
-        }
+    }
+
+    /// <inheritdoc/>
+    public void Lingered(PeerSession session)
+    {
+        // Off this thread: the session's lock is held here.
+        ThreadPool.UnsafeQueueUserWorkItem(_ => RemoveDynamic(session), null);
     }
 
     /// <summary>Makes the sessions equal to the settings: new ones start, missing ones end, changed ones restart. Returns what happened, one line each.</summary>
@@ -70,9 +72,10 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         lock (_gate)
         {
             HashSet<string> wanted = [.. peers.Select(static peer => peer.Name)];
+            ReplaceRanges(dynamic, ended, changes);
             foreach (PeerSession session in _byName.Values.ToArray())
             {
-                if (!wanted.Contains(session.Settings.Name) && !_dynamicNames.Contains(session.Settings.Name))
+                if (!wanted.Contains(session.Settings.Name) && !session.IsDynamic)
                 {
                     Forget(session);
                     ended.Add((session, CeaseSubcode.PeerDeconfigured));
@@ -108,9 +111,6 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
 
                 started.Add(Add(settings));
             }
-
-            _dynamic.Clear();
-            _dynamic.AddRange(dynamic.Select(static item => (item.Config, item.Template, 0)));
         }
 
         foreach ((PeerSession session, byte subcode) in ended)
@@ -213,19 +213,37 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         _freeIndexes.Enqueue(session.Index);
     }
 
-    private bool IsDynamic(PeerSession session)
+    /// <summary>
+    /// The ranges of a new configuration. Sessions that the same settings would make again stay, whatever their range is called now; the others end.
+    /// </summary>
+    private void ReplaceRanges(
+        IReadOnlyList<(DynamicPeerConfig Config, PeerSettings Template)> ranges, List<(PeerSession Session, byte Subcode)> ended, List<ChangedPeer> changes)
     {
-        lock (_gate)
+        PeerSession[] sessions = [.. _dynamic.SelectMany(static range => range.Sessions)];
+        _dynamic.Clear();
+        _dynamic.AddRange(ranges.Select(static item => new DynamicRange(item.Config, item.Template)));
+        foreach (PeerSession session in sessions)
         {
-            return _dynamicNames.Contains(session.Settings.Name);
+            DynamicRange? range = _dynamic.Find(item => Contains(item.Config.Range, session.Settings.Address));
+            if (range is not null && range.SettingsFor(session.Settings.Address) == session.Settings)
+            {
+                range.Sessions.Add(session);
+                continue;
+            }
+
+            Forget(session);
+            byte subcode = range is null ? CeaseSubcode.PeerDeconfigured : CeaseSubcode.OtherConfigurationChange;
+            ended.Add((session, subcode));
+            changes.Add(new ChangedPeer(session.Settings.Name, range is null ? "remove" : "reset", range is null ? "its range was removed" : "its range's settings changed"));
         }
     }
 
+    /// <summary>A dynamic peer that has not been connected for a while is forgotten, unless it called in this very moment.</summary>
     private void RemoveDynamic(PeerSession session)
     {
         lock (_gate)
         {
-            if (session.State != SessionState.Idle || !_dynamicNames.Remove(session.Settings.Name))
+            if (!session.IsSpent || !_dynamic.Exists(range => range.Sessions.Remove(session)))
             {
                 return;
             }
@@ -244,20 +262,25 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
             foreach (PeerSession session in All)
             {
                 PeerSettings settings = session.Settings;
-                if (settings.Address.IsV6 == listener.IsV6 && !_dynamicNames.Contains(settings.Name))
+                if (settings.Address.IsV6 == listener.IsV6 && !session.IsDynamic)
                 {
                     TrySetKey(listener, settings.Address, -1, settings.Md5, settings.Name);
                 }
             }
 
-            foreach ((DynamicPeerConfig config, PeerSettings template, _) in _dynamic)
+            foreach (Cidr range in _rangeKeys.Where(range => range.Address.IsV6 == listener.IsV6 && !_dynamic.Exists(item => item.HasKey && item.Config.Range == range)))
             {
-                if (config.Range.Address.IsV6 == listener.IsV6 && template.Md5.Length > 0)
-                {
-                    TrySetKey(listener, config.Range.Address, config.Range.Length, template.Md5, template.Name);
-                }
+                TrySetKey(listener, range.Address, range.Length, "", range.ToString());
+            }
+
+            foreach (DynamicRange item in _dynamic.Where(item => item.HasKey && item.Config.Range.Address.IsV6 == listener.IsV6))
+            {
+                TrySetKey(listener, item.Config.Range.Address, item.Config.Range.Length, item.Template.Md5, item.Template.Name);
             }
         }
+
+        _rangeKeys.Clear();
+        _rangeKeys.UnionWith(_dynamic.Where(static item => item.HasKey).Select(static item => item.Config.Range));
     }
 
     private void TrySetKey(BgpListener listener, IpAddr address, int prefixLength, string key, string name)
@@ -280,18 +303,30 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
     private void Accept(Socket socket, IpAddr remote)
     {
         PeerSession? session = null;
+        PeerSession? evicted = null;
+        DynamicRange? full = null;
         lock (_gate)
         {
             if (!_stopping)
             {
-                session = _byAddress.TryGetValue(remote, out List<PeerSession>? list) ? Choose(list, socket) : AddDynamic(remote);
+                session = _byAddress.TryGetValue(remote, out List<PeerSession>? list) ? Choose(list, socket) : AddDynamic(remote, out evicted, out full);
             }
         }
 
+        evicted?.Stop(default, "gone");
+        evicted?.Dispose();
         if (session is null)
         {
-            Log.UnknownPeer(Context.Log, remote.ToString());
-            Refusal.Send(socket, CeaseSubcode.ConnectionRejected);
+            if (full is not null)
+            {
+                Log.RangeFull(Context.Log, remote.ToString(), full.Config.Range.ToString(), full.Config.Limit);
+            }
+            else
+            {
+                Log.UnknownPeer(Context.Log, remote.ToString());
+            }
+
+            Refusal.Send(socket, full is null ? CeaseSubcode.ConnectionRejected : CeaseSubcode.OutOfResources);
             return;
         }
 
@@ -310,20 +345,37 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         return list[0];
     }
 
-    private PeerSession? AddDynamic(IpAddr remote)
+    /// <summary>
+    /// A session for an address inside a range. Where the range is full, one that is only remembered makes room; otherwise <paramref name="full"/> says which.
+    /// </summary>
+    private PeerSession? AddDynamic(IpAddr remote, out PeerSession? evicted, out DynamicRange? full)
     {
-        foreach ((DynamicPeerConfig config, PeerSettings template, _) in _dynamic)
+        (evicted, full) = (null, null);
+        foreach (DynamicRange range in _dynamic)
         {
-            int inUse = _dynamicNames.Count;
-            if (inUse >= config.Limit || !Contains(config.Range, remote))
+            if (!Contains(range.Config.Range, remote))
             {
                 continue;
             }
 
-            string name = $"{template.Group}-{remote}";
-            PeerSession session = Add(template with { Name = name, Address = remote, Passive = true, BirdName = "Dynamic_" + remote.ToString().Replace('.', '_').Replace(':', '_') });
-            _dynamicNames.Add(name);
+            if (range.Sessions.Count >= range.Config.Limit)
+            {
+                evicted = range.Sessions.Find(static session => session.IsSpent);
+                if (evicted is null)
+                {
+                    full = range;
+                    continue;
+                }
+
+                range.Sessions.Remove(evicted);
+                Forget(evicted);
+            }
+
+            PeerSession session = Add(range.SettingsFor(remote));
+            session.IsDynamic = true;
+            range.Sessions.Add(session);
             session.Start();
+            full = null;
             return session;
         }
 
@@ -333,6 +385,22 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
     private static bool Contains(Cidr range, IpAddr address) => address.IsV4
         ? range.Address.IsV4 && Ipv4Prefix.Create(range.Address, range.Length).Contains(Ipv4Prefix.Create(address, 32))
         : range.Address.IsV6 && Ipv6Prefix.Create(range.Address, range.Length).Contains(Ipv6Prefix.Create(address, 128));
+}
+
+/// <summary>A range of addresses whose neighbours may call, and those that did.</summary>
+internal sealed record DynamicRange(DynamicPeerConfig Config, PeerSettings Template)
+{
+    internal List<PeerSession> Sessions { get; } = [];
+
+    internal bool HasKey => Template.Md5.Length > 0;
+
+    internal PeerSettings SettingsFor(IpAddr address) => Template with
+    {
+        Name = $"{Template.Group}-{address}",
+        Address = address,
+        Passive = true,
+        BirdName = "Dynamic_" + address.ToString().Replace('.', '_').Replace(':', '_'),
+    };
 }
 
 /// <summary>What a reload did to a peer.</summary>

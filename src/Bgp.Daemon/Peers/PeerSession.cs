@@ -15,6 +15,9 @@ internal interface IPeerOwner
 
     /// <summary>The state that users see has changed.</summary>
     void StateChanged(PeerSession session);
+
+    /// <summary>A dynamic peer has been without a connection for so long that it may be forgotten.</summary>
+    void Lingered(PeerSession session);
 }
 
 /// <summary>
@@ -26,6 +29,8 @@ internal interface IPeerOwner
 /// </remarks>
 internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDisposable
 {
+    private static readonly TimeSpan s_linger = TimeSpan.FromMinutes(2);
+
     private readonly Lock _gate = new();
     private readonly Queue<Action> _events = new();
     private readonly IPeerOwner _owner;
@@ -62,6 +67,15 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     internal SessionState State => _fsm.State;
 
     internal bool IsAdminDown { get; private set; }
+
+    /// <summary>It was not configured by name, but called from a range of addresses.</summary>
+    internal bool IsDynamic { get; set; }
+
+    /// <summary>
+    /// Whether a dynamic peer is only remembered: it is not connected, does not rest, and none of its routes are kept for it. What it did before is remembered
+    /// for a while so that calling again does not wash off a punishment, and so that an operator can see why it went.
+    /// </summary>
+    internal bool IsSpent => (State is SessionState.Active || Settings.Unusable is not null) && !_timers.IsRunning((int)PeerTimer.Restart);
 
     /// <summary>What the operator said when shutting the peer down, or null.</summary>
     internal string? AdminReason { get; private set; }
@@ -283,6 +297,18 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
             return;
         }
 
+        if (slot == (int)PeerTimer.Linger)
+        {
+            if (IsSpent)
+            {
+                _owner.Lingered(this);
+            }
+
+            // Again where it is not spent yet, and where it called while it was being removed.
+            _timers.Start((int)PeerTimer.Linger, s_linger);
+            return;
+        }
+
         ConnectionSide side = (ConnectionSide)(slot / 4);
         SessionTimer timer = (SessionTimer)(slot % 4);
         BgpConnection? connection = _connections[(int)side];
@@ -374,6 +400,18 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
         {
             SessionState before = _reported;
             _reported = _fsm.State;
+            if (IsDynamic && !_disposed)
+            {
+                if (_reported == SessionState.Established)
+                {
+                    _timers.Stop((int)PeerTimer.Linger);
+                }
+                else if (!_timers.IsRunning((int)PeerTimer.Linger))
+                {
+                    _timers.Start((int)PeerTimer.Linger, s_linger);
+                }
+            }
+
             StateSince = _context.Time.GetUtcNow();
             Log.PeerState(_context.Log, Settings.Name, before.ToString(), _reported.ToString());
             _owner.StateChanged(this);

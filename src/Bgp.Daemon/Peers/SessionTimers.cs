@@ -10,6 +10,9 @@ internal enum PeerTimer
 
     /// <summary>How long stale routes are kept while the neighbour restarts (RFC 4724 section 4.2).</summary>
     Restart = 9,
+
+    /// <summary>How long a dynamic peer is remembered after its connection.</summary>
+    Linger = 10,
 }
 
 /// <summary>
@@ -18,7 +21,7 @@ internal enum PeerTimer
 /// </summary>
 internal sealed class SessionTimers(TimeProvider time, Action<int> expired) : IDisposable
 {
-    private const int Slots = 10;
+    private const int Slots = 11;
 
     private readonly ITimer?[] _timers = new ITimer?[Slots];
     private readonly long[] _deadlines = new long[Slots];

@@ -27,6 +27,9 @@ internal static partial class Log
     [LoggerMessage(7, LogLevel.Information, "refused a connection from {Address}: no such peer is configured")]
     internal static partial void UnknownPeer(ILogger log, string address);
 
+    [LoggerMessage(12, LogLevel.Warning, "refused a connection from {Address}: the range {Range} has its {Limit} peers")]
+    internal static partial void RangeFull(ILogger log, string address, string range, int limit);
+
     [LoggerMessage(8, LogLevel.Information, "configuration reloaded: {Summary}")]
     internal static partial void Reloaded(ILogger log, string summary);
 

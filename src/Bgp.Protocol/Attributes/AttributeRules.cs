@@ -18,6 +18,9 @@ public sealed record AttributeRules
     /// <summary>Our cluster id, for CLUSTER_LIST loops; 0 turns the check off.</summary>
     public uint ClusterId { get; init; }
 
+    /// <summary>The cluster ids that this router uses towards others: a route that went out in one cluster must not come in from another.</summary>
+    public IReadOnlyList<uint> OtherClusterIds { get; init; } = [];
+
     /// <summary>Treat routes with an AS_SET as withdrawn (RFC 9774). Off: this speaker accepts them as RFC 4271 does.</summary>
     public bool RejectAsSets { get; init; }
 }

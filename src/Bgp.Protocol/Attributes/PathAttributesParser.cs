@@ -400,9 +400,23 @@ public sealed partial class PathAttributesParser
             return LoopKind.OwnOriginatorId;
         }
 
-        if (rules.ClusterId != 0 && PathAttributes.IndexOfCommunity(Value(attributes, AttributeCode.ClusterList), rules.ClusterId) >= 0)
+        ReadOnlySpan<byte> clusters = Value(attributes, AttributeCode.ClusterList);
+        if (clusters.IsEmpty)
+        {
+            return LoopKind.None;
+        }
+
+        if (rules.ClusterId != 0 && PathAttributes.IndexOfCommunity(clusters, rules.ClusterId) >= 0)
         {
             return LoopKind.OwnClusterId;
+        }
+
+        for (int i = 0; i < rules.OtherClusterIds.Count; i++)
+        {
+            if (PathAttributes.IndexOfCommunity(clusters, rules.OtherClusterIds[i]) >= 0)
+            {
+                return LoopKind.OwnClusterId;
+            }
         }
 
         return LoopKind.None;

@@ -37,7 +37,8 @@ public readonly record struct PeerAction(ConnectionSide Side, SessionAction Acti
 /// connection opened by the speaker with the higher identifier stays (equal identifiers: the higher AS number). While a session is established a
 /// new connection is refused, unless graceful restart was negotiated: then it is taken up to its OPEN, which proves that the neighbour restarted
 /// (RFC 4724 section 5), and the old session ends without a NOTIFICATION. After a failure the peer rests for the idle hold time, which doubles up to a
-/// bound; a neighbour that calls during the rest is welcome, unless the rest is a punishment.
+/// bound; a neighbour that calls during the rest is welcome, unless the rest is a punishment. Punishments double too, however far the sessions between them
+/// came: a neighbour that announces too much every time is not taken up every few seconds.
 /// </remarks>
 public sealed class PeerFsm
 {
@@ -52,6 +53,7 @@ public sealed class PeerFsm
     private bool _gracefulRestart;
     private bool _calledWhileEstablished;
     private int _idleHold;
+    private int _offences;
 
     /// <summary>A peer that has not been started.</summary>
     /// <param name="times">Its timers.</param>
@@ -97,6 +99,7 @@ public sealed class PeerFsm
         _started = true;
         _punished = false;
         _idleHold = _times.IdleHold;
+        _offences = 0;
         Drive(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.Start), actions);
     }
 
@@ -116,6 +119,10 @@ public sealed class PeerFsm
         _punished = punish;
         Drive(ConnectionSide.Incoming, stop, actions);
         Drive(ConnectionSide.Outgoing, stop, actions);
+        if (punish)
+        {
+            _idleHold = Math.Min(_times.IdleHold << Math.Min(_offences++, 8), _times.MaxIdleHold);
+        }
     }
 
     /// <summary>The rest is over.</summary>
@@ -252,6 +259,10 @@ public sealed class PeerFsm
             if (before != SessionState.Established)
             {
                 _idleHold = Math.Min(_idleHold * 2, _times.MaxIdleHold);
+            }
+            else if (!_punished)
+            {
+                _offences = 0;
             }
         }
 

@@ -304,7 +304,10 @@ internal sealed class ExportTransform<TPrefix>
         if (RouteReflection.IsReflection(source.Kind, _key.Kind))
         {
             builder.SetOriginatorIdIfAbsent(source.RouterId);
-            builder.PrependClusterId(_key.ClusterId);
+
+            // The cluster that the route comes out of; out of none (a non-client's route) the one that it goes into. Another reflector of a client's cluster
+            // then knows the route as one that it has from the client itself.
+            builder.PrependClusterId(source is { Kind: PeerKind.IbgpClient, ClusterId: not 0 } ? source.ClusterId : _key.ClusterId);
         }
     }
 

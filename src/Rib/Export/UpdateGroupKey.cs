@@ -37,7 +37,7 @@ public sealed record UpdateGroupKey
     /// <summary><see cref="IRoutePolicy{TPrefix}.ContentKey"/> of the export policy.</summary>
     public required string Policy { get; init; }
 
-    /// <summary>Our CLUSTER_ID for reflected routes (RFC 4456 section 7), host order.</summary>
+    /// <summary>Our CLUSTER_ID for routes of non-clients that are reflected (RFC 4456 section 7), host order; a client's routes carry its own cluster's.</summary>
     public uint ClusterId { get; init; }
 
     /// <summary>4-octet AS numbers negotiated (RFC 6793).</summary>

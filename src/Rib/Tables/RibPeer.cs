@@ -44,6 +44,9 @@ public sealed class RibPeer
     /// <summary>BGP Identifier from the neighbour's OPEN, host order.</summary>
     public uint RouterId { get; init; }
 
+    /// <summary>The cluster that a client belongs to (RFC 4456 section 7), host order; 0 for none of its own.</summary>
+    public uint ClusterId { get; init; }
+
     /// <summary>The neighbour's transport address: the last tie-break, RFC 4271 section 9.1.2.2 (g).</summary>
     public IpAddr Address { get; init; }
 
