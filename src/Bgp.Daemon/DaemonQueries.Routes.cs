@@ -336,13 +336,72 @@ internal sealed partial class DaemonQueries
             return;
         }
 
-        if (group.Explain(index, session.Peer, out _) == ExportReason.Advertised && group.TryGetAdvertised(index, 0, out AdjRibOutEntry entry))
+        ReadOnlySpan<RibPath> selected = loop.Shard.Select(index, 1, out _);
+        ushort best = selected.IsEmpty ? ushort.MaxValue : selected[0].Peer;
+        bool marked = false;
+        for (int slot = 0; slot < group.PathsPerPrefix; slot++)
         {
+            if (!group.TryGetAdvertised(index, slot, out AdjRibOutEntry entry) || entry.Source == target.Index)
+            {
+                continue;
+            }
+
             PathAttributes attributes = loop.Attributes.Get(entry.Attr);
             RouteDto row = Describe(loop.Shard.PrefixAt(index).ToString()!, attributes, loop.Shard.PeerAt(entry.Source)?.Name);
-            into.Add(row with { Best = true });
+            bool isBest = !marked && entry.Source == best;
+            marked |= isBest;
+            into.Add(row with { Best = isBest, PathId = group.Key.AddPathLimit > 0 ? (uint)slot + 1 : null });
         }
     }
+
+    /// <summary>What becomes of each path that the peer's group looks at.</summary>
+    private static void ExplainExport<TPrefix>(RibLoop<TPrefix> loop, UpdateGroup<TPrefix> group, uint index, RibPeer to, List<ExplainStepDto> steps)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        for (int nth = 0; nth < group.PathsPerPrefix; nth++)
+        {
+            ExportReason reason = group.Explain(index, nth, to, out RibPath path, out PathAttributes? exported, out string rule);
+            if (reason == ExportReason.NoRoute && nth > 0)
+            {
+                return;
+            }
+
+            RibPeer? from = loop.Shard.PeerAt(path.Peer);
+            string why = ExportText(reason, from, to, group.Key, exported);
+            steps.Add(new ExplainStepDto(
+                "export", to.Name, reason == ExportReason.Advertised ? "exported" : "not exported", rule.Length > 0 && reason != ExportReason.SplitHorizon ? $"{why}; filter: {rule}" : why));
+        }
+    }
+
+    private static string ExportText(ExportReason reason, RibPeer? from, RibPeer to, UpdateGroupKey key, PathAttributes? exported)
+    {
+        string source = from?.Name ?? "?";
+        switch (reason)
+        {
+            case ExportReason.Advertised when from is not null && exported is not null && RouteReflection.IsReflection(from.Kind, key.Kind):
+                return $"reflected from {Role(from)} {source} to {Role(to)} {to.Name}: ORIGINATOR_ID {IpAddr.V4(exported.OriginatorId)}, CLUSTER_LIST {string.Join(' ', exported.ClusterListTexts())}, next hop {exported.NextHop}";
+            case ExportReason.Advertised:
+                return $"from {(from is { Kind: PeerKind.Local } ? "this host" : source)}: next hop {exported?.NextHop}";
+            case ExportReason.NoRoute:
+                return "no path is eligible";
+            case ExportReason.SplitHorizon:
+                return "it came from that very peer";
+            case ExportReason.NotReflected:
+                return $"it came from {source}, and neither {source} nor {to.Name} is a client (RFC 4456 section 6)";
+            case ExportReason.NoAdvertise:
+                return $"{source} sent it with NO_ADVERTISE (RFC 1997)";
+            case ExportReason.NoExport:
+                return $"{source} sent it with NO_EXPORT, and {to.Name} is external (RFC 1997)";
+            case ExportReason.NoNextHop:
+                return "no address of this host can be its next hop on this session";
+            case ExportReason.TooLarge:
+                return "its attributes leave no room for a prefix in a message";
+            default:
+                return "the export filters reject it";
+        }
+    }
+
+    private static string Role(RibPeer peer) => peer.Kind == PeerKind.IbgpClient ? "client" : "non-client";
 
     private ExplainDto Explain<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, PeerSession? target, string? to, HashSet<TPrefix> installed)
         where TPrefix : unmanaged, IPrefix<TPrefix>
@@ -389,8 +448,7 @@ internal sealed partial class DaemonQueries
             }
             else
             {
-                ExportReason reason = group.Explain(index, session.Peer, out string rule);
-                steps.Add(new ExplainStepDto("export", to, reason == ExportReason.Advertised ? "exported" : "not exported", rule.Length > 0 ? $"{reason}: {rule}" : reason.ToString()));
+                ExplainExport(loop, group, index, session.Peer, steps);
             }
         }
 

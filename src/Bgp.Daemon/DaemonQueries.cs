@@ -265,30 +265,6 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
     }
 
     /// <inheritdoc/>
-    public MemoryDto GetMemory()
-    {
-        DaemonContext context = daemon.Context;
-        return new MemoryDto(
-            new Dictionary<string, long>(StringComparer.Ordinal)
-            {
-                ["tableIpv4"] = context.V4.Shard.Bytes,
-                ["tableIpv6"] = context.V6.Shard.Bytes,
-                ["attributes"] = context.Attributes.Bytes,
-                ["updateLogs"] = Ask(context.V4, static loop => loop.Groups.Sum(static group => group.LogBytes)) + Ask(context.V6, static loop => loop.Groups.Sum(static group => group.LogBytes)),
-                ["managedHeap"] = GC.GetTotalMemory(false),
-                ["process"] = Environment.WorkingSet,
-            },
-            new Dictionary<string, long>(StringComparer.Ordinal)
-            {
-                ["prefixes"] = context.V4.Shard.PrefixCount + context.V6.Shard.PrefixCount,
-                ["paths"] = context.V4.Shard.TotalPaths + context.V6.Shard.TotalPaths,
-                ["attributeSets"] = context.Attributes.Count,
-                ["peers"] = daemon.Peers.All.Length,
-                ["updateGroups"] = Ask(context.V4, static loop => (long)loop.Groups.Count) + Ask(context.V6, static loop => (long)loop.Groups.Count),
-            });
-    }
-
-    /// <inheritdoc/>
     public async Task<bool> WaitPeersEstablishedAsync(string? peer, TimeSpan timeout, CancellationToken cancel)
     {
         using CancellationTokenSource limit = new(timeout, daemon.Time);

@@ -50,7 +50,26 @@ public sealed partial class CliApp
                     memory.Counts.TryGetValue(name, out long c) ? c.ToString(CultureInfo.InvariantCulture) : null);
             }
 
+            foreach ((string name, double octets) in memory.PerUnit)
+            {
+                table.Row("per " + name, octets.ToString(CultureInfo.InvariantCulture), null);
+            }
+
             table.Write();
+            TablePrinter groups = new(_output, "GROUP", "FAMILY", "MEMBERS", "PATHS/PREFIX", "ADVERTISED", "TABLE", "LOG", "DETACHED", "WALKS");
+            foreach (GroupMemoryDto group in memory.Groups)
+            {
+                groups.Row([group.Kind, group.Family, .. new[] { group.Members, group.PathsPerPrefix, group.Advertised, group.TableBytes, group.LogBytes, group.Detached, group.Walks }.Select(static value => value.ToString(CultureInfo.InvariantCulture))]);
+            }
+
+            groups.Write();
+            TablePrinter peers = new(_output, "PEER", "PATHS", "BYTES", "PENDING", "BUFFERS");
+            foreach (PeerMemoryDto peer in memory.Peers)
+            {
+                peers.Row([peer.Name, .. new[] { peer.Paths, peer.PathBytes, peer.PendingBytes, peer.BufferBytes }.Select(static value => value.ToString(CultureInfo.InvariantCulture))]);
+            }
+
+            peers.Write();
             return ExitCode.Ok;
         });
 

@@ -196,8 +196,28 @@ public sealed record ReloadDto
 /// <summary>Outcome of a command. <c>code</c> is an exit code of the CLI.</summary>
 public sealed record CommandDto(bool Ok, string Message, int Code = 0);
 
-/// <summary>Memory in octets by part.</summary>
-public sealed record MemoryDto(IReadOnlyDictionary<string, long> Bytes, IReadOnlyDictionary<string, long> Counts);
+/// <summary>Memory of an update group: sessions that are sent the same octets.</summary>
+/// <param name="Kind">ebgp, ibgp or ibgpClient.</param>
+/// <param name="Advertised">Routes announced by the group as a whole.</param>
+/// <param name="TableBytes">Adj-RIB-Out and what is remembered to compute it.</param>
+/// <param name="LogBytes">Encoded messages that some member has yet to read.</param>
+/// <param name="Detached">Members that read too slowly at present.</param>
+/// <param name="Walks">Walks under way.</param>
+public sealed record GroupMemoryDto(string Family, string Kind, int Members, int PathsPerPrefix, long Advertised, long TableBytes, long LogBytes, int Detached, int Walks);
+
+/// <summary>Memory that a peer is the cause of.</summary>
+/// <param name="PathBytes">Its paths in the tables, without the attribute sets, which others may share.</param>
+/// <param name="PendingBytes">What it has yet to read of its groups' logs; shared with other members that are behind too.</param>
+/// <param name="BufferBytes">Buffers of its connection.</param>
+public sealed record PeerMemoryDto(string Name, long Paths, long PathBytes, long PendingBytes, long BufferBytes);
+
+/// <summary>Memory in octets by part. <c>perUnit</c>: octets for each prefix, path, attribute set.</summary>
+public sealed record MemoryDto(IReadOnlyDictionary<string, long> Bytes, IReadOnlyDictionary<string, long> Counts)
+{
+    public IReadOnlyDictionary<string, double> PerUnit { get; init; } = new Dictionary<string, double>();
+    public IReadOnlyList<GroupMemoryDto> Groups { get; init; } = [];
+    public IReadOnlyList<PeerMemoryDto> Peers { get; init; } = [];
+}
 
 /// <summary>Something that happened. <c>type</c>: peerUp, peerDown, config, kernelError, route, log…</summary>
 public sealed record EventDto(DateTimeOffset At, double AtSeconds, string Type, string? Peer, string Message, string? Level = null);

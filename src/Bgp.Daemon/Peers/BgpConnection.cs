@@ -47,6 +47,7 @@ internal sealed class BgpConnection : IDisposable
     private int _closed;
     private long _lastReceived;
     private bool _paused;
+    private int _want = SmallRead;
 
     internal BgpConnection(Socket socket, bool incoming, IConnectionEvents events, TimeProvider time)
     {
@@ -86,6 +87,9 @@ internal sealed class BgpConnection : IDisposable
             }
         }
     }
+
+    /// <summary>Octets of its buffers, about: one read, and a message that did not lie in one piece.</summary>
+    internal long BufferBytes => Volatile.Read(ref _want) + _scratch.Length;
 
     /// <summary>Our address on this connection.</summary>
     internal IpAddr LocalAddress { get; private set; }
@@ -139,10 +143,9 @@ internal sealed class BgpConnection : IDisposable
         string reason = "connection closed by the peer";
         try
         {
-            int want = SmallRead;
             while (_closed == 0)
             {
-                Memory<byte> memory = _pipe.Writer.GetMemory(want);
+                Memory<byte> memory = _pipe.Writer.GetMemory(_want);
                 int count = await _socket.ReceiveAsync(memory, SocketFlags.None).ConfigureAwait(false);
                 if (count == 0)
                 {
@@ -150,7 +153,7 @@ internal sealed class BgpConnection : IDisposable
                 }
 
                 // A neighbour in full flow gets large reads; three hundred idle ones must not hold 64 KB each.
-                want = count == memory.Length ? Math.Min(memory.Length * 4, LargeRead) : Math.Max(SmallRead, want / 2);
+                _want = count == memory.Length ? Math.Min(memory.Length * 4, LargeRead) : Math.Max(SmallRead, _want / 2);
                 _pipe.Writer.Advance(count);
                 await _pipe.Writer.FlushAsync().ConfigureAwait(false);
                 if (!_pipe.Reader.TryRead(out ReadResult result))

@@ -80,6 +80,9 @@ internal sealed class EstablishedSession
         ? Negotiated.HasFamily(AfiSafi.Ipv6Unicast) ? "ipv4, ipv6" : "ipv4"
         : Negotiated.HasFamily(AfiSafi.Ipv6Unicast) ? "ipv6" : "none";
 
+    /// <summary>Octets of the connection's own buffers: what it reads into, and what a message is put together and checked in.</summary>
+    internal long BufferBytes => Connection.BufferBytes + _parser.ScratchBytes;
+
     internal GroupMember? MemberOf(AfiSafi family) => Volatile.Read(ref _members[family == AfiSafi.Ipv4Unicast ? 0 : 1]);
 
     internal void Start(Func<AfiSafi, bool> keepStale)

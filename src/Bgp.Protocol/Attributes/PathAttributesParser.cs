@@ -25,6 +25,10 @@ public sealed partial class PathAttributesParser
     private readonly byte[] _aggregator = new byte[8];
     private byte[] _forIpv4 = [];
     private byte[] _forMp = [];
+
+    /// <summary>Octets of the buffers that it keeps.</summary>
+    public int ScratchBytes => _flags.Length + _nextHop.Length + _aggregator.Length + _forIpv4.Length + _forMp.Length + _large.Length;
+
     private byte[] _path = [];
     private byte[] _merged = [];
     private int _pathLength;

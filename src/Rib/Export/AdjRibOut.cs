@@ -30,6 +30,9 @@ internal sealed class AdjRibOut(int stride)
     /// <summary>Slots per prefix.</summary>
     internal int Stride => stride;
 
+    /// <summary>Octets held.</summary>
+    internal long Bytes => ((long)_chunks.Length * ChunkSize * 8) + (_bySource.Length * 4L);
+
     /// <summary>Entries in use.</summary>
     internal int Count { get; private set; }
 

@@ -15,6 +15,8 @@ internal sealed class DirtySet
 
     internal int Count => _count;
 
+    internal long Bytes => (_bits.Length * 8L) + (_queue.Length * 4L);
+
     /// <summary>How many were ever added, and how many were ever taken: an index added before a ticket is out when Taken has reached it.</summary>
     internal ulong Added { get; private set; }
 

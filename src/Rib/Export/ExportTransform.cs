@@ -66,6 +66,9 @@ internal sealed class ExportTransform<TPrefix>
         _packer = packer;
     }
 
+    /// <summary>Octets held, without the attribute sets.</summary>
+    internal long Bytes => ((long)_memo.Length * System.Runtime.CompilerServices.Unsafe.SizeOf<Memo>()) + _scratch.Length;
+
     /// <summary>Routes that were kept back because their attributes do not fit a message.</summary>
     internal long TooLarge { get; private set; }
 

@@ -107,6 +107,12 @@ public sealed partial class UpdateGroup<TPrefix>
     /// <summary>How often a route was kept back because its attributes do not fit into a message.</summary>
     public long TooLarge => _transform.TooLarge;
 
+    /// <summary>How many of a prefix's best paths are announced: one, or more with ADD-PATH.</summary>
+    public int PathsPerPrefix => _adjRibOut.Stride;
+
+    /// <summary>Octets of the Adj-RIB-Out and of what is remembered to compute it, without the attribute sets.</summary>
+    public long TableBytes => _adjRibOut.Bytes + _transform.Bytes + _dirty.Bytes + ((long)_withdrawals.Count * 32);
+
     /// <summary>Octets held for readers.</summary>
     public long LogBytes
     {
@@ -239,23 +245,28 @@ public sealed partial class UpdateGroup<TPrefix>
         return !entry.IsNone;
     }
 
-    /// <summary>Computes, without changing anything, whether and why the best path of a prefix goes to a member; the rule is that of the policy.</summary>
-    public ExportReason Explain(uint index, RibPeer member, out string rule)
+    /// <summary>
+    /// Computes, without changing anything, whether and why a path of a prefix goes to a member, and with which attributes (valid until the next call; null when it
+    /// does not go). The path is the <paramref name="nth"/> in order of preference, from 0 on, of the <see cref="PathsPerPrefix"/> that the group looks at; the
+    /// rule is that of the policy.
+    /// </summary>
+    public ExportReason Explain(uint index, int nth, RibPeer member, out Path path, out PathAttributes? exported, out string rule)
     {
-        rule = "";
-        ReadOnlySpan<Path> paths = _rib.Select(index, 1, out _);
-        if (paths.IsEmpty)
+        (path, exported, rule) = (default, null, "");
+        ReadOnlySpan<Path> paths = _rib.Select(index, PathsPerPrefix, out _);
+        if (nth >= Math.Min(paths.Length, PathsPerPrefix))
         {
             return ExportReason.NoRoute;
         }
 
-        Path best = paths[0];
-        if (best.Peer == member.Index)
+        path = paths[nth];
+        if (path.Peer == member.Index)
         {
             return ExportReason.SplitHorizon;
         }
 
-        _transform.Export(_rib.PrefixAt(index), best, member, _policy, out ExportReason reason, out rule);
+        uint id = _transform.Export(_rib.PrefixAt(index), path, member, _policy, out ExportReason reason, out rule);
+        exported = id == 0 ? null : _attributes.Get(id);
         return reason;
     }
 
