@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Bgp.Daemon.Peers;
+using Bgp.Protocol;
 
 namespace Bgp.Interop.Tests.Conformance;
 
@@ -91,11 +93,34 @@ internal sealed class Speaker : IDisposable
     }
 
     /// <summary>Connects from the identity's address. <paramref name="answers"/>: every KEEPALIVE gets one back, which completes the handshake too.</summary>
-    internal static Speaker Connect(Identity who, bool answers = false)
+    internal static Speaker Connect(Identity who, bool answers = false) => Connect(who, answers, Dut.EndPoint);
+
+    /// <summary>The same with another daemon, and with a TCP MD5 password. Throws when it does not answer in time.</summary>
+    internal static Speaker Connect(Identity who, bool answers, IPEndPoint daemon, string password = "", int seconds = 10)
     {
         Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Parse(who.Address), 0));
-        socket.Connect(Dut.EndPoint);
+        try
+        {
+            if (password.Length > 0)
+            {
+                SocketOptions.SetMd5(socket, IpAddr.Parse(daemon.Address.ToString()), -1, password);
+            }
+
+            socket.Bind(new IPEndPoint(IPAddress.Parse(who.Address), 0));
+            IAsyncResult connect = socket.BeginConnect(daemon, null, null);
+            if (!connect.AsyncWaitHandle.WaitOne(TimeSpan.FromSeconds(seconds)))
+            {
+                throw new SocketException((int)SocketError.TimedOut);
+            }
+
+            socket.EndConnect(connect);
+        }
+        catch (SocketException)
+        {
+            socket.Dispose();
+            throw;
+        }
+
         return new Speaker(who, socket, answers);
     }
 
