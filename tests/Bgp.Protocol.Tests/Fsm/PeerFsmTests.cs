@@ -51,6 +51,36 @@ public sealed class PeerFsmTests
     }
 
     [Test]
+    public void Each_punishment_is_twice_as_long_however_far_the_session_came()
+    {
+        PeerFsm peer = EstablishedPeer(gracefulRestart: false);
+        List<int> rests = [];
+        for (int time = 0; time < 5; time++)
+        {
+            peer.Reset(new NotificationError(ErrorCode.Cease, CeaseSubcode.MaxPrefixes), punish: true, _actions);
+            rests.Add(peer.IdleHold);
+            Assert.That(peer.Accept(_actions), Is.EqualTo(IncomingVerdict.RefuseRejected));
+            peer.IdleHoldExpired(_actions);
+            Establish(peer);
+        }
+
+        Assert.That(rests, Is.EqualTo(new[] { 5, 10, 20, 30, 30 }));
+        peer.Step(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.TcpFailed), _actions);
+        peer.IdleHoldExpired(_actions);
+        Establish(peer);
+        peer.Reset(new NotificationError(ErrorCode.Cease, CeaseSubcode.MaxPrefixes), punish: true, _actions);
+        Assert.That(peer.IdleHold, Is.EqualTo(5), "a session that ended for another reason makes it good");
+
+        void Establish(PeerFsm fsm)
+        {
+            Assert.That(fsm.Accept(_actions), Is.EqualTo(IncomingVerdict.Accept));
+            fsm.Open(ConnectionSide.Incoming, HighId, 64512, 90, gracefulRestart: false, _actions);
+            fsm.Step(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.KeepaliveReceived), _actions);
+            Assert.That(fsm.State, Is.EqualTo(SessionState.Established));
+        }
+    }
+
+    [Test]
     public void A_second_connection_is_refused_while_established_without_graceful_restart()
     {
         PeerFsm peer = EstablishedPeer(gracefulRestart: false);
