@@ -92,6 +92,9 @@ public sealed class RestartTests
         using (Speaker a = Settled(A, Route, Unwilling))
         {
             Sees(b, Route, Unwilling);
+
+            // End-of-RIB is an UPDATE as well, and may come after the routes.
+            Assert.That(b.WaitFor(static view => view.EndOfRibs.Contains("4"), 20_000), b.Messages());
             a.Abort();
         }
 

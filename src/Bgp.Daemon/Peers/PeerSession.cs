@@ -526,7 +526,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     /// </summary>
     private NotificationError ForNeighbour(BgpConnection connection, in NotificationError error)
     {
-        return IsFinal(error) && Established is { Negotiated.GracefulNotification: true } session && session.Connection == connection ? NotificationMessage.HardReset(error) : error;
+        return !NotificationMessage.IsHardReset(error, out _) && IsFinal(error) && Established is { Negotiated.GracefulNotification: true } session && session.Connection == connection ? NotificationMessage.HardReset(error) : error;
     }
 
     private static bool IsFinal(in NotificationError error) => error is

@@ -121,7 +121,7 @@ internal sealed partial class CalicoCluster : IDisposable
 
             // The last ones may have been on the way.
             int last = answered.Count == 0 ? 0 : answered.Max;
-            if (last < 100 || answered.Count != last - answered.Min + 1 || answered.Min > 1)
+            if (last < 20 || answered.Count != last - answered.Min + 1 || answered.Min > 1)
             {
                 string missing = string.Join(' ', Enumerable.Range(1, last).Where(sequence => !answered.Contains(sequence)).Take(20));
                 losses.Add($"pod {from.Number} to pod {to.Number}: {answered.Count} answers to {last} packets, without {missing}");

@@ -96,12 +96,12 @@ internal sealed class Speaker : IDisposable
     }
 
     /// <summary>Connects from the identity's address. <paramref name="answers"/>: every KEEPALIVE gets one back, which completes the handshake too.
-    /// Where it is said, with another daemon or with a TCP MD5 password. Throws when it does not answer in time.</summary>
-    internal static Speaker Connect(Identity who, bool answers = false, IPEndPoint? to = null, string password = "", int seconds = 10, short ttl = 64) =>
+    /// Where it is said, with another daemon or with a TCP MD5 password. With <paramref name="seconds"/>, throws when it does not answer in time.</summary>
+    internal static Speaker Connect(Identity who, bool answers = false, IPEndPoint? to = null, string password = "", int seconds = 0, short ttl = 64) =>
         new(who, Dial(who.Address, ttl, to, password, seconds), answers);
 
     /// <summary>A connection to the daemon. One that it has refused and closed before the call is done looks like a failure to connect, and is made again.</summary>
-    internal static Socket Dial(string from, short ttl = 64, IPEndPoint? to = null, string password = "", int seconds = 10)
+    internal static Socket Dial(string from, short ttl = 64, IPEndPoint? to = null, string password = "", int seconds = 0)
     {
         IPEndPoint daemon = to ?? Dut.EndPoint;
         for (int attempt = 0; ; attempt++)
@@ -115,6 +115,13 @@ internal sealed class Speaker : IDisposable
                 }
 
                 socket.Bind(new IPEndPoint(IPAddress.Parse(from), 0));
+                if (seconds == 0)
+                {
+                    // Blocking: it is done with the handshake, whatever the daemon says to the connection afterwards.
+                    socket.Connect(daemon);
+                    return socket;
+                }
+
                 IAsyncResult connect = socket.BeginConnect(daemon, null, null);
                 if (!connect.AsyncWaitHandle.WaitOne(TimeSpan.FromSeconds(seconds)))
                 {
