@@ -40,7 +40,8 @@ fi
 
 log=$(mktemp -d /tmp/pipit-test.XXXXXX)
 . ./scripts/cleanup.sh
-trap 'cleanup_namespaces; rm -rf "$log"' EXIT
+soak=
+trap '[ -z "$soak" ] || kill "$soak" 2>/dev/null; cleanup_namespaces; rm -rf "$log"' EXIT
 trap 'exit 130' INT TERM
 
 failed_step=0
@@ -54,38 +55,53 @@ dotnet publish src/Bgp.Daemon -c Release -o out -v quiet -clp:NoSummary || exit 
 export PIPIT_BINARY="$PWD/out/pipit"
 
 passed=0 failed=0 skipped=0
-run_project() { # project, seconds
-    local name result count
-    name=$(basename "$1")
-    echo "== $name"
-    timeout --kill-after=10 "$2" dotnet test "$1" -c Release --no-build --nologo -v quiet \
-        --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" --results-directory "$log" </dev/null
-    result=$?
-    if [ ! -s "$log/$name.trx" ]; then
-        echo "$name: no result (exit $result)" >&2
+run_tests() { # name of the result, project, seconds, filter
+    timeout --kill-after=10 "$3" dotnet test "$2" -c Release --no-build --nologo -v quiet --filter "$4" \
+        --logger "trx;LogFileName=$1.trx" --logger "console;verbosity=minimal" --results-directory "$log" </dev/null
+}
+count_result() { # name of the result, exit code of run_tests
+    local count
+    if [ ! -s "$log/$1.trx" ]; then
+        echo "$1: no result (exit $2)" >&2
         failed=$((failed + 1))
         return
     fi
-    count=$(grep -o '<Counters [^>]*>' "$log/$name.trx" | tail -n 1)
+    count=$(grep -o '<Counters [^>]*>' "$log/$1.trx" | tail -n 1)
     passed=$((passed + $(counter passed "$count")))
     failed=$((failed + $(counter failed "$count") + $(counter error "$count") + $(counter timeout "$count") + $(counter aborted "$count")))
     skipped=$((skipped + $(counter notExecuted "$count")))
-    if [ "$result" -ne 0 ] && [ "$(counter failed "$count")" -eq 0 ]; then
-        echo "$name: the runner ended with $result" >&2
+    if [ "$2" -ne 0 ] && [ "$(counter failed "$count")" -eq 0 ]; then
+        echo "$1: the runner ended with $2" >&2
         failed=$((failed + 1))
     fi
+}
+run_project() { # project, seconds
+    echo "== $(basename "$1")"
+    run_tests "$(basename "$1")" "$1" "$2" 'Category!=Soak'
+    count_result "$(basename "$1")" $?
 }
 counter() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$2" | head -n 1 | grep . || echo 0; }
 
 unit="tests/Bgp.Protocol.Tests tests/Rib.Tests tests/Bgp.Daemon.Tests tests/Bgp.Fuzz.Tests"
 host="tests/Bgp.Interop.Tests tests/Bgp.Dataplane.Tests"
+if [ "$mode" != --fast ]; then
+    # Sessions with the four real daemons must stay up for ten minutes, which pass beside everything else.
+    export PIPIT_SOAK_SECONDS="${PIPIT_SOAK_SECONDS:-600}"
+    run_tests soak tests/Bgp.Interop.Tests $((PIPIT_SOAK_SECONDS + 600)) 'Category=Soak' >"$log/soak.out" 2>&1 &
+    soak=$!
+fi
 for project in $unit; do
     run_project "$project" "$([ "$mode" = --long ] && echo 21600 || echo 600)"
 done
 if [ "$mode" != --fast ]; then
     for project in $host; do
-        run_project "$project" "$([ "$mode" = --long ] && echo 21600 || echo 1200)"
+        run_project "$project" "$([ "$mode" = --long ] && echo 21600 || echo 1800)"
     done
+    echo "== soak: $PIPIT_SOAK_SECONDS s in the background"
+    wait "$soak"
+    count_result soak $?
+    cat "$log/soak.out"
+    soak=
 fi
 
 [ "$failed_step" -ne 0 ] && failed=$((failed + 1))
