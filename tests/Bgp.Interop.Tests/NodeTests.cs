@@ -105,25 +105,73 @@ public sealed class NodeTests
     }
 
     [Test]
-    public void A_kill_amid_a_storm_of_changes_loses_no_route_and_leaves_none_over()
+    public void A_kill_amid_a_storm_of_changes_loses_no_route_leaves_none_over_and_interrupts_nobody()
     {
-        const int routes = 20_000;
-        StringBuilder batch = new();
+        const int routes = 100_000;
+        StringBuilder add = new();
+        StringBuilder delete = new();
         for (int i = 0; i < routes; i++)
         {
-            batch.Append(System.Globalization.CultureInfo.InvariantCulture, $"route add 10.244.{128 + (i >> 8)}.{i & 255} dev cali0 scope link proto boot\n");
+            string prefix = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"10.{248 + (i >> 16)}.{(i >> 8) & 255}.{i & 255}");
+            add.Append("route add ").Append(prefix).Append(" dev cali0 scope link proto boot\n");
+            if (i % 2 == 0)
+            {
+                delete.Append("route del ").Append(prefix).Append('\n');
+            }
         }
 
-        string add = _lab.File("add.batch", batch.ToString());
-        string delete = _lab.File("del.batch", string.Join('\n', batch.ToString().Split('\n').Where(static (_, i) => i % 2 == 0)).Replace("route add", "route del", StringComparison.Ordinal));
-        Task storm = Task.Run(() => Lab.Run("ip", "-n", _a.Namespace, "-batch", add));
+        // Something in node-a's block that answers: node-b reaches it by a route of ours.
+        Has(_b, "10.244.1.0/26 via 10.0.0.1 dev eth0 proto bird");
+        Lab.Run("ip", "-n", _a.Namespace, "addr", "add", "10.244.1.1/32", "dev", "lo");
+        Background ping = _lab.Start(_b.Namespace, "ping", "ping", "-n", "-i", "0.01", "10.244.1.1");
+        string adds = _lab.File("add.batch", add.ToString());
+        string deletes = _lab.File("del.batch", delete.ToString());
+        Task storm = Task.Run(() => Lab.Run("ip", "-n", _a.Namespace, "-batch", adds));
         Lab.Eventually(() => Count(_b, "proto bird") > 500, "the storm has reached node-b", 30, _lab.Logs);
         _b.Process!.Kill();
         storm.Wait(TimeSpan.FromSeconds(60));
-        Lab.Run("ip", "-n", _a.Namespace, "-batch", delete);
+        Lab.Run("ip", "-n", _a.Namespace, "-batch", deletes);
         _b.Start();
         _b.WaitEstablished();
-        Lab.Eventually(() => Count(_b, "via 10.0.0.1 dev eth0 proto bird") == (routes / 2) + 1, "the tables agree", 90, () => $"node-b has {Count(_b, "via 10.0.0.1 dev eth0 proto bird")}\n" + _lab.Logs());
+        Lab.Eventually(() => Count(_b, "via 10.0.0.1 dev eth0 proto bird") == (routes / 2) + 1, "the tables agree", 90, () => $"node-b has {Count(_b, "via 10.0.0.1 dev eth0 proto bird")}");
+        ping.Interrupt();
+        SortedSet<int> answered = PingLog.Answered(Path.Combine(_lab.Folder, "ping.log"));
+        Assert.That(answered.Count, Is.GreaterThan(50));
+        Assert.That(Enumerable.Range(1, answered.Max).Where(sequence => !answered.Contains(sequence)), Is.Empty, "every packet was answered, 10 ms apart");
+    }
+
+    [Test]
+    public void Interfaces_and_routes_that_come_and_go_leave_nothing_behind()
+    {
+        int count = Environment.GetEnvironmentVariable("PIPIT_LONG") is { Length: > 0 } ? 40_000 : 300;
+        StringBuilder add = new();
+        StringBuilder delete = new();
+        for (int i = 1; i <= count; i++)
+        {
+            add.Append(System.Globalization.CultureInfo.InvariantCulture, $"link add cali{i} type veth peer name p{i}\nlink set cali{i} up\nroute add 10.{248 + (i >> 16)}.{(i >> 8) & 255}.{i & 255} dev cali{i} scope link proto boot\n");
+            delete.Append(System.Globalization.CultureInfo.InvariantCulture, $"link del cali{i}\n");
+        }
+
+        string adds = _lab.File("add.batch", add.ToString());
+        string deletes = _lab.File("del.batch", delete.ToString());
+        (long Memory, int Files) Cycle()
+        {
+            Lab.Run("ip", "-n", _a.Namespace, "-batch", adds);
+            Lab.Eventually(() => Count(_b, "via 10.0.0.1 dev eth0 proto bird") == count + 1, "every route is on node-b", 60 + (count / 50), () => $"node-b has {Count(_b, "proto bird")}");
+            Lab.Run("ip", "-n", _a.Namespace, "-batch", deletes);
+            Lab.Eventually(() => Count(_b, "via 10.0.0.1 dev eth0 proto bird") == 1, "and has gone", 60 + (count / 50), () => $"node-b has {Count(_b, "proto bird")}");
+            string status = File.ReadAllText($"/proc/{_a.Process!.Pid}/status");
+            string resident = status.Split('\n').First(static line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
+            return (long.Parse(resident.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture), Directory.GetFiles($"/proc/{_a.Process.Pid}/fd").Length);
+        }
+
+        // The first time tables grow to what they need.
+        Cycle();
+        (long memory, int files) = Cycle();
+        (long later, int laterFiles) = Cycle();
+        TestContext.Out.WriteLine($"{count} interfaces: {memory} kB and {files} descriptors after two times, {later} kB and {laterFiles} after three");
+        Assert.That(laterFiles, Is.EqualTo(files));
+        Assert.That(later - memory, Is.LessThan(8 * 1024), "kB more after another time");
     }
 
     [Test]
@@ -149,7 +197,7 @@ public sealed class NodeTests
         node: { name: {{name}}, asn: 64512, ipv4: 10.0.0.{{number}}/24, ipv6: "fd00::{{number}}/64" }
         log: { level: debug }
         pools:
-          - { name: v4, cidr: 10.244.0.0/16, tunnel: { mode: none } }
+          - { name: v4, cidr: 10.240.0.0/12, tunnel: { mode: none } }
           - { name: v6, cidr: "fd10:244::/64", tunnel: { mode: none } }
         originate:
           - { prefix: 10.244.{{number}}.0/26, kind: blackhole }

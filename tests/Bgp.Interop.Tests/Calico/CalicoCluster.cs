@@ -1,11 +1,10 @@
 using System.Globalization;
-using System.Text.RegularExpressions;
 using Bgp.Interop.Tests.Rig;
 
 namespace Bgp.Interop.Tests.Calico;
 
 /// <summary>Nodes on one switch, each with a pod, and pings between the pods that notice a single lost packet.</summary>
-internal sealed partial class CalicoCluster : IDisposable
+internal sealed class CalicoCluster : IDisposable
 {
     private readonly List<(CalicoNode From, CalicoNode To, Background Ping, string Log)> _pings = [];
     private readonly string _switch;
@@ -107,17 +106,7 @@ internal sealed partial class CalicoCluster : IDisposable
         foreach ((CalicoNode from, CalicoNode to, Background ping, string log) in _pings)
         {
             ping.Interrupt();
-            SortedSet<int> answered = [];
-            using (StreamReader reader = new(new FileStream(log, FileMode.Open, FileAccess.Read, FileShare.ReadWrite)))
-            {
-                while (reader.ReadLine() is { } line)
-                {
-                    if (Answer().Match(line) is { Success: true } match)
-                    {
-                        answered.Add(int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture));
-                    }
-                }
-            }
+            SortedSet<int> answered = PingLog.Answered(log);
 
             // The last ones may have been on the way.
             int last = answered.Count == 0 ? 0 : answered.Max;
@@ -136,7 +125,4 @@ internal sealed partial class CalicoCluster : IDisposable
 
     private void AgentRoute(string ns, string address, string link) => Lab.Run(
         "ip", ["-n", ns, "route", "add", address, "dev", link, "scope", "link", "proto", "boot", .. _priorities ? new[] { "metric", "1024" } : []]);
-
-    [GeneratedRegex(@"bytes from .* icmp_seq=(\d+) ttl=")]
-    private static partial Regex Answer();
 }
