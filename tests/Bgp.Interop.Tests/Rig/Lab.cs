@@ -78,7 +78,7 @@ internal sealed class Lab : IDisposable
         process.StandardInput.Close();
         Task<string> error = process.StandardError.ReadToEndAsync();
         Task<string> output = process.StandardOutput.ReadToEndAsync();
-        if (!process.WaitForExit(120_000))
+        if (!process.WaitForExit(Environment.GetEnvironmentVariable("PIPIT_LONG") is { Length: > 0 } ? 3_600_000 : 120_000))
         {
             process.Kill(entireProcessTree: true);
             process.WaitForExit();
