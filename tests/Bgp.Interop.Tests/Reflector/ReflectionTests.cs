@@ -117,6 +117,7 @@ public sealed class ReflectionTests(string second, string cluster)
             }
         }
 
+        Lab.Eventually(() => Paths(_reflector.Own).Count > 0, "the second reflector announces its own route", 30, () => _pipit.Cli("routes").Output + _lab.Logs());
         Assert.That(Paths(_reflector.Own).Select(static path => path.GetProperty("from").GetString()), Is.EqualTo(new[] { "rr2" }));
     }
 
@@ -147,6 +148,8 @@ public sealed class ReflectionTests(string second, string cluster)
     [Test]
     public void Explain_says_where_a_route_is_reflected_to_and_why_not()
     {
+        // Until the client's own announcement is here, the second reflector's copy of it is the best path.
+        Lab.Eventually(() => Paths(_clients[0].Own).Exists(path => path.GetProperty("from").GetString() == _clients[0].Name), $"{_clients[0].Name} announces its own route", 30, () => _pipit.Cli("routes").Output + _lab.Logs());
         string toClient = _pipit.Cli("explain", _clients[0].Own, "--to", _clients[1].Name).Output;
         Assert.That(toClient, Does.Contain($"reflected from client {_clients[0].Name}").And.Contain($"ORIGINATOR_ID {_clients[0].Address}").And.Contain("CLUSTER_LIST 0.0.0.1"), toClient);
         string back = _pipit.Cli("explain", _clients[0].Own, "--to", _clients[0].Name).Output;
