@@ -19,6 +19,9 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
     /// <inheritdoc/>
     public IReadOnlyCollection<string> PeerNames => [.. daemon.Peers.All.Select(static session => session.Settings.Name)];
 
+    /// <inheritdoc/>
+    public string? FindPeer(string nameOrAddress) => daemon.Peers.Find(nameOrAddress)?.Settings.Name;
+
     private DateTimeOffset Now => daemon.Time.GetUtcNow();
 
     /// <inheritdoc/>

@@ -83,17 +83,25 @@ internal sealed class ControlConnection(
         }
     }
 
+    private string? Name(string? nameOrAddress) => nameOrAddress is null ? null : queries.FindPeer(nameOrAddress);
+
     private void Dispatch(RequestDto r, CancellationTokenSource cancel)
     {
         foreach (string? peer in (ReadOnlySpan<string?>)[r.Peer, r.To, r.Routes?.From, r.Routes?.Received, r.Routes?.To])
         {
-            if (peer is not null && !queries.PeerNames.Contains(peer))
+            if (peer is not null && queries.FindPeer(peer) is null)
             {
                 Fail(1, $"no peer '{peer}'{ConfigText.Suggest(peer, queries.PeerNames)}");
                 return;
             }
         }
 
+        r = r with
+        {
+            Peer = Name(r.Peer),
+            To = Name(r.To),
+            Routes = r.Routes is null ? null : r.Routes with { From = Name(r.Routes.From), Received = Name(r.Routes.Received), To = Name(r.Routes.To) },
+        };
         Caller caller = new(uid, pid, r.Reason);
         switch (r.Verb)
         {

@@ -7,25 +7,10 @@ namespace Bgp.Daemon.Peers;
 /// <summary>Counters of one peer over all its sessions. Written by its reader, read by anyone.</summary>
 internal sealed class UpdateCounters
 {
-    private long _lastLogged;
-
     internal long Updates;
     internal long Withdrawn;
     internal long Discarded;
     internal long Loops;
-
-    /// <summary>Whether a line about a bad UPDATE is due: at most one a second, whatever a neighbour sends.</summary>
-    internal bool MayLog(TimeProvider time)
-    {
-        long now = time.GetTimestamp();
-        if (_lastLogged != 0 && time.GetElapsedTime(_lastLogged, now) < TimeSpan.FromSeconds(1))
-        {
-            return false;
-        }
-
-        _lastLogged = now;
-        return true;
-    }
 }
 
 /// <summary>

@@ -18,7 +18,13 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
     private ushort _nextIndex = 1;
     private bool _stopping;
 
-    internal PeerManager(DaemonContext context) => Context = context;
+    private readonly LogLimit _refusals;
+
+    internal PeerManager(DaemonContext context)
+    {
+        Context = context;
+        _refusals = new LogLimit(context.Time, 10, TimeSpan.FromSeconds(10));
+    }
 
     /// <inheritdoc/>
     public DaemonContext Context { get; }
@@ -392,13 +398,17 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         evicted?.Dispose();
         if (session is null)
         {
-            if (full is not null)
+            if (_refusals.IsDue(out long skipped))
             {
-                Log.RangeFull(Context.Log, remote.ToString(), full.Config.Range.ToString(), full.Config.Limit);
-            }
-            else
-            {
-                Log.UnknownPeer(Context.Log, remote.ToString());
+                string more = skipped == 0 ? "" : $" ({skipped} more like this were not logged)";
+                if (full is not null)
+                {
+                    Log.RangeFull(Context.Log, remote.ToString(), full.Config.Range.ToString(), full.Config.Limit, more);
+                }
+                else
+                {
+                    Log.UnknownPeer(Context.Log, remote.ToString(), more);
+                }
             }
 
             Refusal.Send(transport, full is null ? CeaseSubcode.ConnectionRejected : CeaseSubcode.OutOfResources);

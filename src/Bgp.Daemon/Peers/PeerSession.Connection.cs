@@ -85,7 +85,7 @@ internal sealed partial class PeerSession
             return;
         }
 
-        if (Counters.MayLog(_context.Time))
+        if (_updateErrors.IsDue(out _))
         {
             Log.UpdateError(_context.Log, Settings.Name, error.Attribute, error.Reason ?? "malformed", error.Action);
         }

@@ -40,6 +40,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     private readonly BgpConnection?[] _connections = new BgpConnection?[2];
     private readonly OpenMessage?[] _opensSent = new OpenMessage?[2];
     private readonly OpenMessage?[] _opensReceived = new OpenMessage?[2];
+    private readonly LogLimit _updateErrors;
     private PeerFsm _fsm;
     private CancellationTokenSource? _connecting;
     private bool _stepping;
@@ -52,6 +53,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     {
         (Settings, Index, _owner, _context) = (settings, index, owner, owner.Context);
         _timers = new SessionTimers(_context.Time, slot => Enter(() => TimerExpired(slot)));
+        _updateErrors = new LogLimit(_context.Time, 1, TimeSpan.FromSeconds(1));
         _fsm = NewFsm();
         StateSince = _context.Time.GetUtcNow();
     }

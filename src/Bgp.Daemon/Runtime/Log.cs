@@ -24,11 +24,11 @@ internal static partial class Log
     [LoggerMessage(6, LogLevel.Error, "cannot listen on {EndPoint}: {Reason}; retrying")]
     internal static partial void CannotListen(ILogger log, string endPoint, string reason);
 
-    [LoggerMessage(7, LogLevel.Information, "refused a connection from {Address}: no such peer is configured")]
-    internal static partial void UnknownPeer(ILogger log, string address);
+    [LoggerMessage(7, LogLevel.Information, "refused a connection from {Address}: no such peer is configured{More}")]
+    internal static partial void UnknownPeer(ILogger log, string address, string more);
 
-    [LoggerMessage(12, LogLevel.Warning, "refused a connection from {Address}: the range {Range} has its {Limit} peers")]
-    internal static partial void RangeFull(ILogger log, string address, string range, int limit);
+    [LoggerMessage(12, LogLevel.Warning, "refused a connection from {Address}: the range {Range} has its {Limit} peers{More}")]
+    internal static partial void RangeFull(ILogger log, string address, string range, int limit, string more);
 
     [LoggerMessage(8, LogLevel.Information, "configuration reloaded: {Summary}")]
     internal static partial void Reloaded(ILogger log, string summary);

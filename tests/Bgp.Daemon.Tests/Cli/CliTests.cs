@@ -135,6 +135,15 @@ public sealed class CliTests
     public void A_wrong_word_has_a_suggestion(string expected, params string[] args) => Assert.That(Run(args).Error, Does.Contain(expected));
 
     [Test]
+    public void A_peer_may_be_named_by_its_address()
+    {
+        Assert.That(Run("peer", "10.0.0.250").Out, Is.EqualTo(Run("peer", "rr1").Out));
+        Assert.That(Run("peer", "10.0.0.250", "restart", "--reason", "by address").Code, Is.Zero);
+        Assert.That(_fixture.Queries.Commands, Is.EqualTo(new[] { "rr1 Restart by address" }));
+        Assert.That(Run("peer", "10.0.0.251").Error, Does.Contain("no peer '10.0.0.251'"));
+    }
+
+    [Test]
     public void An_absent_daemon_is_exit_code_3()
     {
         _fixture.Dispose();
