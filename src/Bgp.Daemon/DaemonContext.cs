@@ -111,11 +111,11 @@ internal sealed class DaemonContext
     {
         if (family == AfiSafi.Ipv4Unicast)
         {
-            V4.PostLater(loop => loop.SweepNow(peer));
+            V4.PostLater(loop => loop.SweepNow(peer), peer);
         }
         else
         {
-            V6.PostLater(loop => loop.SweepNow(peer));
+            V6.PostLater(loop => loop.SweepNow(peer), peer);
         }
     }
 
@@ -124,11 +124,11 @@ internal sealed class DaemonContext
     {
         if (family == AfiSafi.Ipv4Unicast)
         {
-            V4.PostLater(loop => loop.MarkLongLived(peer));
+            V4.PostLater(loop => loop.MarkLongLived(peer), peer);
         }
         else
         {
-            V6.PostLater(loop => loop.MarkLongLived(peer));
+            V6.PostLater(loop => loop.MarkLongLived(peer), peer);
         }
     }
 }

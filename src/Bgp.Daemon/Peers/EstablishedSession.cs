@@ -138,27 +138,20 @@ internal sealed class EstablishedSession
         if (_v4 is not null)
         {
             bool keep = retain(AfiSafi.Ipv4Unicast);
-            _context.V4.PostLater(loop => loop.SessionDown(Peer.Index, Id, keep, dropStale));
+            _context.V4.PostLater(loop => loop.SessionDown(Peer.Index, Id, keep, dropStale), Peer.Index);
         }
 
         if (_v6 is not null)
         {
             bool keep = retain(AfiSafi.Ipv6Unicast);
-            _context.V6.PostLater(loop => loop.SessionDown(Peer.Index, Id, keep, dropStale));
+            _context.V6.PostLater(loop => loop.SessionDown(Peer.Index, Id, keep, dropStale), Peer.Index);
         }
     }
 
     internal void RefreshOut()
     {
-        if (_v4 is not null)
-        {
-            _context.V4.PostLater(loop => loop.RefreshOut(Peer.Index, Id, Negotiated.EnhancedRefresh));
-        }
-
-        if (_v6 is not null)
-        {
-            _context.V6.PostLater(loop => loop.RefreshOut(Peer.Index, Id, Negotiated.EnhancedRefresh));
-        }
+        _v4?.RefreshOut(Negotiated.EnhancedRefresh);
+        _v6?.RefreshOut(Negotiated.EnhancedRefresh);
     }
 
     /// <summary>A ROUTE-REFRESH of the neighbour (RFC 2918, RFC 7313). Families that were not negotiated are ignored.</summary>
@@ -172,11 +165,8 @@ internal sealed class EstablishedSession
 
         switch (refresh.Subtype)
         {
-            case RouteRefreshSubtype.Request when refresh.Family == AfiSafi.Ipv4Unicast:
-                _context.V4.Post(loop => loop.RefreshOut(Peer.Index, Id, Negotiated.EnhancedRefresh));
-                break;
             case RouteRefreshSubtype.Request:
-                _context.V6.Post(loop => loop.RefreshOut(Peer.Index, Id, Negotiated.EnhancedRefresh));
+                family.RefreshOut(Negotiated.EnhancedRefresh);
                 break;
             case RouteRefreshSubtype.BeginOfRefresh or RouteRefreshSubtype.EndOfRefresh:
                 family.RefreshMark(refresh.Subtype == RouteRefreshSubtype.BeginOfRefresh);
@@ -307,7 +297,7 @@ internal sealed class EstablishedSession
             GroupMember member = table.SessionUp(session, key, export, keep, () => table.FanOut.Wake(writer, session.Peer.Index));
             Volatile.Write(ref _members[slot], member);
             writer.SetMember(slot, member);
-        });
+        }, Peer.Index);
         return new InboundFamily<TPrefix>(loop, Peer, Id, Negotiated.AddPathReceive(family), Filter(import), keep: !Negotiated.RouteRefresh)
         {
             Interface = settings.Address.IsLinkLocal ? DaemonContext.InterfaceIndex(settings.Interface) : 0,
@@ -322,7 +312,7 @@ internal sealed class EstablishedSession
     {
         if (settings.Families.Find(static item => item.Family == TPrefix.Family) is { } options)
         {
-            loop.PostLater(table => table.ChangeLimit(Peer.Index, Id, options.MaxPrefixes, options.MaxPrefixesTearsDown));
+            loop.PostLater(table => table.ChangeLimit(Peer.Index, Id, options.MaxPrefixes, options.MaxPrefixesTearsDown), Peer.Index);
         }
     }
 

@@ -26,6 +26,9 @@ internal abstract class InboundFamily
     /// <summary>The beginning and end of a route refresh (RFC 7313 section 4).</summary>
     internal abstract void RefreshMark(bool begin);
 
+    /// <summary>The neighbour, or an operator, wants everything sent again (RFC 2918; bracketed by markers with RFC 7313).</summary>
+    internal abstract void RefreshOut(bool enhanced);
+
     /// <summary>The session is over: gives up what was kept.</summary>
     internal abstract void End();
 
@@ -38,7 +41,7 @@ internal abstract class InboundFamily
 
 /// <inheritdoc/>
 /// <remarks>
-/// A reader may have <see cref="MaxOutstanding"/> batches under way; then it stops reading, the TCP window closes, and the neighbour waits. So the memory
+/// A reader may have <see cref="MaxOutstanding"/> batches and requests under way; then it stops reading, the TCP window closes, and the neighbour waits. So the memory
 /// that one neighbour can make this process hold is bounded whatever it sends, and no neighbour can fill a queue that others share.
 /// <para>
 /// Another import policy comes from outside the reader, while UPDATEs come in. The gate, which nobody else ever holds for long, makes the change a point
@@ -156,14 +159,30 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     internal override void EndOfRib()
     {
         Flush();
-        loop.Post(new RibAction<TPrefix>(rib => rib.EndOfRib(peer.Index, session)));
+        Post(rib => rib.EndOfRib(peer.Index, session));
     }
 
     /// <inheritdoc/>
     internal override void RefreshMark(bool begin)
     {
         Flush();
-        loop.Post(new RibAction<TPrefix>(rib => rib.RefreshMark(peer.Index, session, begin)));
+        Post(rib => rib.RefreshMark(peer.Index, session, begin));
+    }
+
+    /// <inheritdoc/>
+    internal override void RefreshOut(bool enhanced) => Post(rib => rib.RefreshOut(peer.Index, session, enhanced));
+
+    /// <summary>Not on this thread, which may hold the session's lock; with a credit, since a neighbour can ask as fast as it can send.</summary>
+    private void Post(Action<RibLoop<TPrefix>> action)
+    {
+        Interlocked.Increment(ref _outstanding);
+        loop.PostLater(
+            rib =>
+            {
+                action(rib);
+                CreditBack();
+            },
+            peer.Index);
     }
 
     /// <inheritdoc/>

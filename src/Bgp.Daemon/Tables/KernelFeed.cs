@@ -65,8 +65,8 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     {
         _addresses = [.. addresses];
         List<IpAddr> own = [.. _addresses.Select(static item => item.Address)];
-        v4.Post(loop => Changed(loop, nexthopsV4, changed => nexthopsV4.SetOwnAddresses(own, changed)));
-        v6.Post(loop => Changed(loop, nexthopsV6, changed => nexthopsV6.SetOwnAddresses(own.Where(static a => a.IsV6), changed)));
+        v4.Post(loop => Changed(loop, nexthopsV4, changed => nexthopsV4.SetOwnAddresses(own, changed)), RibPeer.Local);
+        v6.Post(loop => Changed(loop, nexthopsV6, changed => nexthopsV6.SetOwnAddresses(own.Where(static a => a.IsV6), changed)), RibPeer.Local);
         HashSet<InterfaceAddress> wanted = [.. _addresses.Where(item => KernelLearning.IsLearnable(item, _learning))];
         foreach (InterfaceAddress gone in _direct.Where(item => !wanted.Contains(item)).ToArray())
         {
@@ -89,14 +89,14 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     public void LinkChanged(int index, string name, bool up)
     {
         _names[index] = name;
-        v4.Post(loop => Tunnel(loop, name, index));
+        v4.Post(loop => Tunnel(loop, name, index), RibPeer.Local);
     }
 
     /// <inheritdoc/>
     public void LinkRemoved(int index, string name)
     {
         _names.Remove(index);
-        v4.Post(loop => Tunnel(loop, name, 0));
+        v4.Post(loop => Tunnel(loop, name, 0), RibPeer.Local);
     }
 
     /// <inheritdoc/>
@@ -108,7 +108,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
         if (routes.Count > 0)
         {
             // IPv4 routes may have IPv6 next hops (RFC 8950).
-            v4.Post(loop => Changed(loop, nexthopsV4, changed => Apply(nexthopsV4, routes, changed)));
+            v4.Post(loop => Changed(loop, nexthopsV4, changed => Apply(nexthopsV4, routes, changed)), RibPeer.Local);
         }
     }
 
@@ -186,7 +186,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
                     table.Shard.Unreach([route.Prefix], [route.Metric], RibPeer.Local);
                 }
             }
-        });
+        }, RibPeer.Local);
     }
 
     private void Direct(in InterfaceAddress address, bool added)
@@ -196,11 +196,11 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
         IpAddr network = address.Network;
         if (network.IsV4)
         {
-            v4.Post(loop => Set(loop, Ipv4Prefix.Create(network, length), added, info));
+            v4.Post(loop => Set(loop, Ipv4Prefix.Create(network, length), added, info), RibPeer.Local);
         }
         else
         {
-            v6.Post(loop => Set(loop, Ipv6Prefix.Create(network, length), added, info));
+            v6.Post(loop => Set(loop, Ipv6Prefix.Create(network, length), added, info), RibPeer.Local);
         }
 
         static void Set<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, bool added, LocalRouteInfo info)

@@ -56,8 +56,8 @@ internal sealed record GroupMove<TPrefix>(ushort Peer, long Session, UpdateGroup
 /// One family's table with everything that must happen in its order: routes in, decision, update groups, wanted kernel routes.
 /// </summary>
 /// <remarks>
-/// The loop is the only thread that touches <see cref="Shard"/>, the groups and the next hops. Work arrives in one queue, in order per sender, bounded by the
-/// senders' credits (<see cref="InboundFamily{TPrefix}"/>); questions from the CLI arrive in a second queue that is served first each turn, so that
+/// The loop is the only thread that touches <see cref="Shard"/>, the groups and the next hops. Work arrives in one queue, in order per sender, the senders
+/// in turn (<see cref="WorkQueue{T}"/>), bounded by the senders' credits (<see cref="InboundFamily{TPrefix}"/>); questions from the CLI arrive in a second queue that is served first each turn, so that
 /// they are answered within a turn (about a millisecond) whatever load the first holds. A turn applies up to <see cref="TurnPrefixes"/> prefixes, then
 /// carries every change to the groups and the kernel. There is no settle timer: what arrives during a turn is the next batch.
 /// </remarks>
@@ -70,7 +70,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     private const int SweepBudget = 1024;
 
     private readonly Lock _gate = new();
-    private readonly Queue<RibWork<TPrefix>> _work = new();
+    private readonly WorkQueue<RibWork<TPrefix>> _work = new();
     private readonly Queue<RibWork<TPrefix>> _questions = new();
     private readonly Stack<RouteBatch<TPrefix>> _free = new();
     private readonly ILogger _log;
@@ -120,24 +120,24 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     }
 
     /// <summary>
-    /// Adds work in order. With <paramref name="inline"/> an idle loop runs it at once on this thread; without, the caller goes on with its own and the loop
+    /// Adds work behind all that its sender has added. With <paramref name="inline"/> an idle loop runs it at once on this thread; without, the caller goes on with its own and the loop
     /// works beside it.
     /// </summary>
     internal void Post(RibWork<TPrefix> work, bool inline = true)
     {
         lock (_gate)
         {
-            _work.Enqueue(work);
+            _work.Enqueue(work, work.Sender);
         }
 
         Signal(inline);
     }
 
-    /// <summary>Adds work in order.</summary>
-    internal void Post(Action<RibLoop<TPrefix>> action) => Post(new RibAction<TPrefix>(action));
+    /// <summary>Adds work in order with a peer's (index) or, by default, with all that is added before and after it.</summary>
+    internal void Post(Action<RibLoop<TPrefix>> action, int sender = WorkQueue<RibWork<TPrefix>>.Everyone) => Post(new RibAction<TPrefix>(action, sender));
 
-    /// <summary>Adds work in order without running it here: for callers that hold a lock.</summary>
-    internal void PostLater(Action<RibLoop<TPrefix>> action) => Post(new RibAction<TPrefix>(action), inline: false);
+    /// <summary>The same without running it here: for callers that hold a lock.</summary>
+    internal void PostLater(Action<RibLoop<TPrefix>> action, int sender = WorkQueue<RibWork<TPrefix>>.Everyone) => Post(new RibAction<TPrefix>(action, sender), inline: false);
 
     /// <summary>Asks a question: served before queued work, never on the caller's thread, so that a client's thread cannot be made to run the table.</summary>
     internal Task<TResult> AskAsync<TResult>(Func<RibLoop<TPrefix>, TResult> question)
@@ -154,7 +154,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
                 // The asker gets the error; the table is not the place where it ends.
                 answer.SetException(exception);
             }
-        });
+        }, RibPeer.Local);
         lock (_gate)
         {
             _questions.Enqueue(work);

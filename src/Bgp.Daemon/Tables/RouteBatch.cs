@@ -4,18 +4,24 @@ using Rib;
 
 namespace Bgp.Daemon.Tables;
 
-/// <summary>One thing for a table's loop to do, in the order in which it was posted.</summary>
+/// <summary>One thing for a table's loop to do, in its sender's order (<see cref="WorkQueue{T}"/>).</summary>
 internal abstract class RibWork<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
+    /// <summary>Index of the peer whose work this is, or <see cref="WorkQueue{T}.Everyone"/>.</summary>
+    internal abstract int Sender { get; }
+
     /// <summary>Runs on the loop. Returns a measure of the work done, in prefixes.</summary>
     internal abstract int Execute(RibLoop<TPrefix> loop);
 }
 
 /// <summary>Anything rare enough that a closure does not matter.</summary>
-internal sealed class RibAction<TPrefix>(Action<RibLoop<TPrefix>> action) : RibWork<TPrefix>
+internal sealed class RibAction<TPrefix>(Action<RibLoop<TPrefix>> action, int sender) : RibWork<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
+    /// <inheritdoc/>
+    internal override int Sender => sender;
+
     /// <inheritdoc/>
     internal override int Execute(RibLoop<TPrefix> loop)
     {
@@ -55,6 +61,9 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
     internal ushort Peer { get; set; }
 
     private record struct Run(int Start, int Count, uint Attr, PathFlags Flags);
+
+    /// <inheritdoc/>
+    internal override int Sender => Peer;
 
     /// <summary>Prefixes added.</summary>
     internal int Count => _count;

@@ -51,6 +51,25 @@ public sealed class SteadyPathTests
         Assert.That(bed.Scheduler.Count, Is.EqualTo(queued));
     }
 
+    [Test]
+    public void RequestsThatComeFasterThanTheTableWorksStopTheReader()
+    {
+        Bed bed = new(internally: true);
+        Action[] requests = [bed.Inbound.EndOfRib, () => bed.Inbound.RefreshOut(enhanced: true), () => bed.Inbound.RefreshMark(begin: true)];
+        foreach (Action request in requests)
+        {
+            int count = 0;
+            for (; !bed.Inbound.MustWait; count++)
+            {
+                Assert.That(count, Is.LessThan(100), "requests under way are bounded");
+                request();
+            }
+
+            bed.Scheduler.Drain();
+            Assert.That(bed.Inbound.MustWait, Is.False, "the credit comes back");
+        }
+    }
+
     /// <summary>UPDATEs that announce all prefixes, each with attributes of its own.</summary>
     private static byte[][] Updates(int prefixesPerUpdate, bool internally, int seed)
     {
@@ -96,7 +115,6 @@ public sealed class SteadyPathTests
         private readonly AttributeRules _rules = new() { OwnAsn = 65000, RouterId = 1, ClusterId = 1, EnforceFirstAs = false };
         private readonly NegotiatedSession _session;
         private readonly RibLoop<Ipv4Prefix> _loop;
-        private readonly InboundFamily<Ipv4Prefix> _inbound;
         private readonly Sink _own = new();
         private readonly Sink[] _sinks;
 
@@ -108,7 +126,7 @@ public sealed class SteadyPathTests
             PeerKind kind = internally ? PeerKind.IbgpClient : PeerKind.Ebgp;
             RibPeer sender = new() { Index = 1, Name = "sender", Kind = kind, Asn = peerAsn, LocalAsn = 65000, RouterId = 2 };
             UpdateGroupKey key = new() { Family = AfiSafi.Ipv4Unicast, Kind = kind, LocalAsn = 65000, Policy = "all", ClusterId = 1, Self = IpAddr.V4(0xC0000201) };
-            _inbound = new InboundFamily<Ipv4Prefix>(_loop, sender, 1, addPath: false, policy: null, keep: false);
+            Inbound = new InboundFamily<Ipv4Prefix>(_loop, sender, 1, addPath: false, policy: null, keep: false);
             _sinks = [.. Enumerable.Range(0, Clients).Select(_ => new Sink())];
             AcceptAll all = new();
             _loop.Post(table =>
@@ -130,6 +148,8 @@ public sealed class SteadyPathTests
         }
 
         internal QueueScheduler Scheduler { get; } = new();
+
+        internal InboundFamily<Ipv4Prefix> Inbound { get; }
 
         internal long OctetsSent => _sinks.Sum(static sink => sink.Octets);
 
@@ -158,15 +178,15 @@ public sealed class SteadyPathTests
                 return;
             }
 
-            _inbound.Unreach(view.Withdrawn);
+            Inbound.Unreach(view.Withdrawn);
             if (!view.Nlri.IsEmpty)
             {
                 uint id = _attributes.Intern(canonical);
-                _inbound.Reach(view.Nlri, id);
+                Inbound.Reach(view.Nlri, id);
                 _attributes.Release(id);
             }
 
-            _inbound.Flush();
+            Inbound.Flush();
         }
     }
 
