@@ -175,6 +175,15 @@ public sealed class NodeTests
     }
 
     [Test]
+    public void A_daemon_in_service_maps_no_cryptography_library()
+    {
+        // The runtime loads OpenSSL with the first hash or random number of its cryptography: 3.5 MB of every node, for nothing.
+        string maps = File.ReadAllText($"/proc/{_a.Process!.Pid}/maps");
+        Assert.That(maps, Does.Contain("libc.so"));
+        Assert.That(maps, Does.Not.Contain("libcrypto").And.Not.Contain("libssl"));
+    }
+
+    [Test]
     public void A_netlink_overrun_is_made_up_for()
     {
         _a.Process!.Terminate();

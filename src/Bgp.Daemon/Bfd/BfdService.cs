@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
 using Bgp.Daemon.Kernel.Netlink;
 using Bgp.Daemon.Runtime;
 using Bgp.Protocol;
@@ -43,8 +42,8 @@ internal sealed class BfdService : IDisposable
     internal BfdService(ILogger log, Func<string, int> interfaceIndex)
     {
         _log = log;
-        _sockets = new BfdSockets(interfaceIndex, RandomNumberGenerator.GetInt32(int.MaxValue));
-        _table = new BfdTable(_sockets, new Random(RandomNumberGenerator.GetInt32(int.MaxValue)));
+        _sockets = new BfdSockets(interfaceIndex, Random.Shared.Next());
+        _table = new BfdTable(_sockets, new Random());
     }
 
     /// <summary>Microseconds of a clock that does not jump.</summary>

@@ -200,23 +200,7 @@ public sealed partial class PathAttributes
     }
 
     /// <summary>A fixed-seed 64-bit hash of canonical octets; equal octets, equal hash, in every process.</summary>
-    public static ulong HashOf(ReadOnlySpan<byte> canonical)
-    {
-        ulong hash = (ulong)canonical.Length;
-        while (canonical.Length >= 8)
-        {
-            hash = Mix.Hash(hash, BinaryPrimitives.ReadUInt64LittleEndian(canonical));
-            canonical = canonical[8..];
-        }
-
-        ulong tail = 0;
-        for (int i = 0; i < canonical.Length; i++)
-        {
-            tail |= (ulong)canonical[i] << (8 * i);
-        }
-
-        return Mix.Hash(hash, tail);
-    }
+    public static ulong HashOf(ReadOnlySpan<byte> canonical) => Mix.Hash(canonical);
 
     /// <summary>Finds an attribute in canonical octets, which are sorted: the walk ends where a higher code begins.</summary>
     internal static bool Find(ReadOnlySpan<byte> canonical, byte code, out int offset, out int length)

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 
@@ -18,4 +19,23 @@ public static class Mix
 
     /// <summary>Mixes two words.</summary>
     public static ulong Hash(ulong first, ulong second) => Hash(Hash(first) ^ BitOperations.RotateLeft(second, 23) ^ (second * 0xC2B2AE3D27D4EB4FUL));
+
+    /// <summary>Mixes octets; equal octets, equal hash, in every process.</summary>
+    public static ulong Hash(ReadOnlySpan<byte> octets)
+    {
+        ulong hash = (ulong)octets.Length;
+        while (octets.Length >= 8)
+        {
+            hash = Hash(hash, BinaryPrimitives.ReadUInt64LittleEndian(octets));
+            octets = octets[8..];
+        }
+
+        ulong tail = 0;
+        for (int i = 0; i < octets.Length; i++)
+        {
+            tail |= (ulong)octets[i] << (8 * i);
+        }
+
+        return Hash(hash, tail);
+    }
 }
