@@ -86,6 +86,9 @@ public sealed class Dut
         {
             s_observers.Add(Speaker.Establish(who));
         }
+
+        // The observers say nothing of End-of-RIB: after the daemon's start everything is held for staleTime, and no test is to begin before.
+        Lab.Eventually(static () => s_observers.TrueForAll(static observer => observer.EndOfRibs.Contains("4")), "the start is over", 20, static () => Log);
     }
 
     [OneTimeTearDown]
@@ -227,7 +230,7 @@ public sealed class Dut
             version: 1
             node: { name: dut, asn: {{Asn}}, ipv4: 10.255.0.1, ipv6: "fd00:255::1", routerId: 10.255.0.1 }
             listen: { address: 127.0.0.1, port: {{EndPoint.Port}} }
-            kernel: { enabled: false }
+            kernel: { enabled: false, staleTime: 1s }
             metrics: { listen: "off" }
             routeReflector: { clusterId: 10.0.0.200 }
             peerGroups:

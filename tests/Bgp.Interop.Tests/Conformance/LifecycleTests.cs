@@ -377,7 +377,11 @@ public sealed class LifecycleTests
         Assert.That(Dut.Log, Does.Not.Contain("\u001b"));
     }
 
-    /// <summary>RFC 4724 section 4.2 and RFC 8538 section 3: what ends a session decides whether its routes are kept for the neighbour's return.</summary>
+    /// <summary>RFC 4724 section 4.2 and RFC 8538 section 4: what ends a session decides whether its routes are kept for the neighbour's return.</summary>
+    /// <remarks>
+    /// RFC 8538 section 4 has both sides follow the rules of the receiving speaker where they have the N bit: who gets a NOTIFICATION and who sends it, whatever its code, save
+    /// Cease/Hard Reset (section 3). So a bad header, which is answered with a NOTIFICATION of ours, keeps the routes.
+    /// </remarks>
     [TestCase(false, "RST", true)]
     [TestCase(false, "FIN", true)]
     [TestCase(false, "NOTIFICATION", false)]
