@@ -6,6 +6,8 @@ namespace Bgp.Interop.Tests.Calico;
 /// <summary>Nodes on one switch, each with a pod, and pings between the pods that notice a single lost packet.</summary>
 internal sealed class CalicoCluster : IDisposable
 {
+    private const int Enough = 100;
+
     private readonly List<(CalicoNode From, CalicoNode To, Background Ping, string Log)> _pings = [];
     private readonly string _switch;
 
@@ -87,7 +89,7 @@ internal sealed class CalicoCluster : IDisposable
 
     internal string Describe() => string.Join('\n', Nodes.Select(static node => $"n{node.Number} {node.Runs}:\n{node.Status()}{node.Kernel()}")) + Lab.Logs();
 
-    /// <summary>Starts a ping at 10 ms between the pods of every node and the next one.</summary>
+    /// <summary>Starts a ping at 10 ms between the pods of every node and the next one; each answer is in the log at once.</summary>
     internal void StartPings()
     {
         for (int i = 0; i < Nodes.Count; i++)
@@ -95,7 +97,7 @@ internal sealed class CalicoCluster : IDisposable
             CalicoNode from = Nodes[i];
             CalicoNode to = Nodes[(i + 1) % Nodes.Count];
             string name = $"ping-{from.Number}-{to.Number}";
-            _pings.Add((from, to, Lab.Start(from.PodNamespace, name, "ping", "-n", "-i", "0.01", to.PodAddress), Path.Combine(Lab.Folder, name + ".log")));
+            _pings.Add((from, to, Lab.Start(from.PodNamespace, name, "stdbuf", "-oL", "ping", "-n", "-i", "0.01", to.PodAddress), Path.Combine(Lab.Folder, name + ".log")));
         }
     }
 
@@ -105,12 +107,14 @@ internal sealed class CalicoCluster : IDisposable
         List<string> losses = [];
         foreach ((CalicoNode from, CalicoNode to, Background ping, string log) in _pings)
         {
+            // What is over within a second is not enough to see a gap by.
+            Lab.Eventually(() => PingLog.Answered(log).Count >= Enough, $"{Enough} packets from pod {from.Number} to pod {to.Number} are answered", 20, Describe);
             ping.Interrupt();
             SortedSet<int> answered = PingLog.Answered(log);
 
             // The last ones may have been on the way.
-            int last = answered.Count == 0 ? 0 : answered.Max;
-            if (last < 20 || answered.Count != last - answered.Min + 1 || answered.Min > 1)
+            int last = answered.Max;
+            if (answered.Count != last - answered.Min + 1 || answered.Min > 1)
             {
                 string missing = string.Join(' ', Enumerable.Range(1, last).Where(sequence => !answered.Contains(sequence)).Take(20));
                 losses.Add($"pod {from.Number} to pod {to.Number}: {answered.Count} answers to {last} packets, without {missing}");
