@@ -117,6 +117,8 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             CapabilitiesSent = Words(negotiated?.Local.Capabilities),
             CapabilitiesReceived = Words(negotiated?.Remote.Capabilities),
             CapabilitiesNegotiated = Words(negotiated),
+            Stale = peer.StaleState,
+            StaleSeconds = peer.StaleSeconds(),
             Counters = new Dictionary<string, long>(StringComparer.Ordinal)
             {
                 ["updatesReceived"] = peer.Counters.Updates,

@@ -191,6 +191,12 @@ public sealed partial class CliApp
             Field("BFD diagnostic", bfd.Diagnostic is null && bfd.RemoteDiagnostic is null ? null : $"{bfd.Diagnostic ?? "-"}, neighbour {bfd.RemoteDiagnostic ?? "-"}");
         }
 
+        if (p.Stale is { } stale)
+        {
+            string until = p.StaleSeconds is { } left ? $", {CliOutput.Age(left)} left" : "";
+            Field("Kept routes", (stale == "longLived" ? "long-lived stale" : "stale, the neighbour restarts") + until);
+        }
+
         Field("Import", p.Import.Count > 0 ? string.Join(", ", p.Import) : "nothing");
         Field("Export", p.Export.Count > 0 ? string.Join(", ", p.Export) : "nothing");
         Field("Sent caps", string.Join(", ", p.CapabilitiesSent));

@@ -78,6 +78,12 @@ public sealed record PeerDetailDto : PeerDto
     public IReadOnlyList<string> CapabilitiesReceived { get; init; } = [];
     public IReadOnlyList<string> CapabilitiesNegotiated { get; init; } = [];
 
+    /// <summary>What is kept of an earlier session's routes: <c>restarting</c> (RFC 4724), <c>longLived</c> (RFC 9494), or null for nothing.</summary>
+    public string? Stale { get; init; }
+
+    /// <summary>Until they go or become long-lived stale; null where no time runs.</summary>
+    public double? StaleSeconds { get; init; }
+
     /// <summary>Named counters: messages and updates in and out, treat-as-withdraw and so on.</summary>
     public IReadOnlyDictionary<string, long> Counters { get; init; } = new Dictionary<string, long>();
     public IReadOnlyList<string> Import { get; init; } = [];
