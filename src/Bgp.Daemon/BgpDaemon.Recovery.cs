@@ -12,17 +12,18 @@ namespace Bgp.Daemon;
 /// <remarks>
 /// <b>Selection and exports</b> (RFC 4724 section 4.1) wait where forwarding went on over the start: the neighbours still forward by what we announced before, and
 /// End-of-RIB sent too early would make them forget what we have yet to learn. They wait for End-of-RIB from the neighbours that are reachable: a session that
-/// is up or coming up, and for one period of connectRetry everybody, who had the time to call or be called then. A neighbour that restarts itself (R
-/// bit) or knows no graceful restart is not waited for. So a dead neighbour costs seconds, and <c>kernel.staleTime</c> from the first session on is the bound.
+/// is up or coming up, and for one period of connectRetry everybody, who had the time to call or be called then. A neighbour that closes our connections is there all the same,
+/// and has ten seconds: GoBGP rests for five after a loss and turns everybody away meanwhile. A neighbour that restarts itself (R bit) or knows no graceful restart is not waited for. So a dead neighbour costs seconds, and <c>kernel.staleTime</c> from the first session on is the bound.
 /// <para><b>Removing</b> is more careful, since a neighbour that is late may be the only one to confirm a working route: when every neighbour
 /// that is configured has sent End-of-RIB, or <c>kernel.staleTime</c> after the first session, save that a neighbour which restarts itself has its restart time
-/// (a rack that reboots while a daemon restarts must not cost the table). With no session ever nothing is removed for the restart time, and then with a
+/// (a rack that reboots while a daemon restarts must not cost the table), and one that BFD has taken down is not waited for: what led to it leads nowhere. With no session ever nothing is removed for the restart time, and then with a
 /// warning: a node whose reflectors are all down forwards better with old routes than with none, but not for ever. While a BIRD in this network namespace
 /// answers on its socket the routes may be its, so nothing is removed until it is gone.</para>
 /// </remarks>
 internal sealed partial class BgpDaemon
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_turnedAway = TimeSpan.FromSeconds(10);
 
     private readonly Lock _recoveryGate = new();
     private ITimer? _recoveryTimer;
@@ -150,7 +151,7 @@ internal sealed partial class BgpDaemon
     /// <summary>Why selection waits for a peer; null where it does not.</summary>
     private string? HoldsBack(PeerSession session, DateTimeOffset now)
     {
-        if (session.IsAdminDown || session.Settings.Unusable is not null)
+        if (session.IsAdminDown || session.Settings.Unusable is not null || session.IsLostByBfd)
         {
             return null;
         }
@@ -167,12 +168,17 @@ internal sealed partial class BgpDaemon
 
         // Long enough for us to dial and for it to dial: whoever has done neither is not reachable.
         TimeSpan patience = TimeSpan.FromSeconds((session.Settings.Times.ConnectRetry * 1.25) + 1);
+        if (session.HasAnswered && patience < s_turnedAway)
+        {
+            patience = s_turnedAway;
+        }
+
         return now - _sessionsSince < patience ? "connection" : null;
     }
 
     /// <summary>Why routes of an earlier life wait for a peer; null where they do not.</summary>
     private string? Unconfirmed(PeerSession session) =>
-        session.IsAdminDown || session.Settings.Unusable is not null ? null
+        session.IsAdminDown || session.Settings.Unusable is not null || session.IsLostByBfd ? null
         : session.Established is not { } established ? "session"
         : !HasSettled(session, established) ? "End-of-RIB"
         : null;

@@ -83,6 +83,32 @@ public sealed class NodeTests
     }
 
     [Test]
+    public void A_neighbour_that_BFD_takes_down_before_its_End_of_RIB_does_not_keep_old_routes_waiting()
+    {
+        // A reflector that cannot say End-of-RIB: it has just started, and waits for a neighbour of its own that takes connections and says nothing.
+        string mute = _lab.Namespace("mute");
+        string rr = _lab.Namespace("rr");
+        string node = _lab.Namespace("node");
+        Lab.Link(rr, "eth0", ["10.3.0.1/24"], node, "eth0", ["10.3.0.2/24"]);
+        Lab.Link(rr, "eth1", ["10.4.0.1/24"], mute, "eth0", ["10.4.0.2/24"]);
+        Background bird = _lab.Start(mute, "mute", "bird", "-f", "-c", _lab.File("mute.conf", "router id 10.4.0.2; protocol device {} protocol bgp x { passive on; local 10.4.0.2 as 64512; neighbor 10.4.0.1 as 64512; ipv4 {}; }"), "-s", Path.Combine(_lab.Folder, "mute.ctl"), "-P", Path.Combine(_lab.Folder, "mute.pid"));
+        Lab.Eventually(() => Lab.TryRun("birdc", "-s", Path.Combine(_lab.Folder, "mute.ctl"), "show", "status").Output.Contains("up and running", StringComparison.Ordinal), "BIRD listens", 10, _lab.Logs);
+        bird.Signal(19);
+        const string group = "peerGroups: { g: { asn: 64512, timers: { connectRetry: 1s, idleHold: 1s }, import: [all], export: [all] } }";
+        PipitNode reflector = new PipitNode(_lab, rr, "rr", $"version: 1\nnode: {{ name: rr, asn: 64512, ipv4: 10.3.0.1 }}\nkernel: {{ enabled: false, staleTime: 300s }}\nrouteReflector: {{ clusterId: 0.0.0.1 }}\n{group}\n"
+            + "peers:\n  - { name: node, address: 10.3.0.2, group: g, routeReflectorClient: true, bfd: { interval: 100ms } }\n  - { name: mute, address: 10.4.0.2, group: g }\n").Start();
+        PipitNode client = new(_lab, node, "client", $"version: 1\nnode: {{ name: client, asn: 64512, ipv4: 10.3.0.2 }}\nkernel: {{ staleTime: 300s }}\n{group}\npeers:\n  - {{ name: rr, address: 10.3.0.1, group: g, bfd: {{ interval: 100ms }} }}\n");
+        Lab.Run("ip", "-n", node, "route", "add", "10.244.99.0/26", "via", "10.3.0.1", "proto", "bird");
+        client.Start();
+        client.WaitEstablished();
+        Lab.Eventually(() => client.Json("peer", "rr").GetProperty("bfd").GetProperty("state").GetString() == "up", "BFD is up", 10, _lab.Logs);
+        Assert.That(client.Cli("status").Output, Does.Contain("rr (End-of-RIB)"));
+        Assert.That(Lab.Routes(node), Does.Contain("10.244.99.0/26 via 10.3.0.1 dev eth0 proto bird"), "waited for");
+        reflector.Process!.Signal(19);
+        HasNot(client, "10.244.99.0/26");
+    }
+
+    [Test]
     public void Another_writers_route_under_the_same_key_is_left_alone_and_ours_follows_when_it_goes()
     {
         // Protocol kernel, so that it is not learned and announced itself.

@@ -19,6 +19,9 @@ internal sealed partial class PeerSession
     /// <summary>The BFD session, or null.</summary>
     internal BfdPeer? Bfd { get; private set; }
 
+    /// <summary>BFD has taken the latest session down, or what was kept of it: the path is lost until there is a session again.</summary>
+    internal bool IsLostByBfd { get; private set; }
+
     /// <summary>Makes the BFD session what the settings and the operator ask for. Under the lock; nothing happens where neither changed.</summary>
     private void FollowBfd()
     {
@@ -80,12 +83,14 @@ internal sealed partial class PeerSession
 
         if (Established is not null)
         {
+            IsLostByBfd = true;
             string why = change.Diagnostic == BfdDiagnostic.DetectionTimeExpired ? "the neighbour was silent" : "the neighbour says that it is down";
             (_downReason, _loss) = ($"BFD down: {why}", Loss.Final);
             _fsm.Reset(ForGood(NotificationMessage.Cease(CeaseSubcode.BfdDown)), punish: false, _actions);
         }
         else if (change.RemoteIndependent && _timers.IsRunning((int)PeerTimer.Restart))
         {
+            IsLostByBfd = true;
             ForgetStale();
         }
     }

@@ -48,6 +48,7 @@ internal sealed partial class PeerSession
         NegotiatedSession negotiated = NegotiatedSession.Negotiate(sent, received, new LocalSessionSettings { ExpectedPeerAsn = Settings.Asn });
         _timers.Stop((int)PeerTimer.IdleHold);
         (_downReason, _loss) = ("", Loss.Connection);
+        IsLostByBfd = false;
         EstablishedCount++;
         EstablishedSession session = new(this, _context, connection, negotiated, _context.NextSessionId());
         Established = session;

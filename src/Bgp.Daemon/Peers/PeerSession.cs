@@ -87,6 +87,9 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
     internal DateTimeOffset StateSince { get; private set; }
 
+    /// <summary>Whether a connection was made once, in either direction: the neighbour is there, though it may not want a session yet.</summary>
+    internal bool HasAnswered { get; private set; }
+
     internal long EstablishedCount { get; private set; }
 
     /// <summary>Latest endings, oldest first.</summary>
@@ -422,6 +425,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
             }
 
             StateSince = _context.Time.GetUtcNow();
+            HasAnswered |= _reported >= SessionState.OpenSent;
             Log.PeerState(_context.Log, Settings.Name, before.ToString(), _reported.ToString());
             _owner.StateChanged(this);
         }
