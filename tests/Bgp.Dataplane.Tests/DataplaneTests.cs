@@ -15,7 +15,7 @@ namespace Bgp.Dataplane.Tests;
 [TestFixture]
 public sealed class DataplaneTests
 {
-    private static readonly TimeSpan BootLimit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan BootLimit = TimeSpan.FromSeconds(260);
     private readonly Dictionary<string, (bool Ok, string Detail)> _results = [];
     private string _console = "";
 
@@ -33,7 +33,7 @@ public sealed class DataplaneTests
         };
         // uml_run bounds the machine by itself and ends its process group; the limit here is for the case that even that fails.
         start.ArgumentList.Add("-c");
-        start.ArgumentList.Add(". \"$1/scripts/uml.sh\"; trap uml_stop EXIT; uml_run 100 bash \"$1/tests/Bgp.Dataplane.Tests/dataplane.sh\" \"$1\" \"$2\"");
+        start.ArgumentList.Add(". \"$1/scripts/uml.sh\"; trap uml_stop EXIT; uml_run 240 bash \"$1/tests/Bgp.Dataplane.Tests/dataplane.sh\" \"$1\" \"$2\"");
         start.ArgumentList.Add("dataplane");
         start.ArgumentList.Add(root);
         start.ArgumentList.Add(binary);
@@ -83,6 +83,22 @@ public sealed class DataplaneTests
     [TestCase("ping-ipip", TestName = "Pods_in_two_subnets_reach_each_other_through_ipip")]
     [TestCase("tunnel-counters", TestName = "The_tunnel_counts_every_packet_at_both_ends")]
     [TestCase("ecmp-two-hops", TestName = "Two_next_hops_through_the_tunnel_are_two_hops_in_the_kernel")]
+    [TestCase("ecmp-both-carry", TestName = "Both_next_hops_through_the_tunnel_carry_packets")]
+    [TestCase("always-tunnels-to-all", TestName = "Always_tunnels_inside_the_subnet_too")]
+    [TestCase("always-keeps-both-hops", TestName = "Always_keeps_both_next_hops_of_a_multipath_route")]
+    [TestCase("never-tunnels-to-none", TestName = "Without_a_tunnel_every_route_goes_where_the_next_hop_resolves_to")]
+    [TestCase("always-again", TestName = "From_none_to_always_while_it_runs")]
+    [TestCase("cross-subnet-again", TestName = "From_always_to_crossSubnet_while_it_runs")]
+    [TestCase("narrower-subnet", TestName = "A_peer_that_falls_out_of_the_configured_subnet_is_reached_through_the_tunnel")]
+    [TestCase("subnet-of-the-interface", TestName = "Without_a_length_the_interface_says_the_subnet")]
+    [TestCase("wider-interface", TestName = "A_wider_mask_on_the_interface_makes_a_peer_direct")]
+    [TestCase("narrower-interface", TestName = "A_narrower_mask_on_the_interface_takes_it_into_the_tunnel_again")]
+    [TestCase("switching-loses-no-packet-to-b", TestName = "Switching_loses_no_packet_inside_the_subnet")]
+    [TestCase("switching-loses-no-packet-to-c", TestName = "Switching_loses_no_packet_to_another_subnet")]
+    [TestCase("switching-deletes-no-route", TestName = "Switching_replaces_routes_and_deletes_none")]
+    [TestCase("missing-tunnel-is-named", TestName = "Routes_that_need_a_missing_tunnel_wait_and_are_named")]
+    [TestCase("tunnel-that-appears-is-used", TestName = "A_tunnel_that_appears_is_used_at_once")]
+    [TestCase("ping-through-it", TestName = "Pods_reach_each_other_through_a_tunnel_that_appeared")]
     [TestCase("ecmp-shrinks", TestName = "A_next_hop_that_is_shut_down_for_good_leaves_the_multipath_route")]
     [TestCase("stop-keeps-kernel-routes", TestName = "A_daemon_that_is_terminated_leaves_its_kernel_routes")]
     [TestCase("stop-peers-keep-its-routes", TestName = "Peers_keep_the_routes_of_a_daemon_that_is_terminated")]

@@ -46,10 +46,79 @@ line=$(ip -n pipit-node-a route show "$(node_block c)" proto 12)
 two_hops() { [ "$(ip -n pipit-node-a route show 10.244.200.0/26 proto 12 | grep -c 'nexthop via 10\.0\.2\.[34] dev tunl0 .*onlink')" -eq 2 ]; }
 until_true 15 two_hops; result ecmp-two-hops $? "$(one_line "$(ip -n pipit-node-a route show 10.244.200.0/26)")"
 
+# Both carry: eight addresses behind the prefix, which both nodes answer for; the kernel divides by addresses.
+for node in c d; do for i in 1 2 3 4 5 6 7 8; do ip -n "pipit-node-$node" addr add "10.244.200.$i/32" dev lo; done; done
+got_c=$(tunnel_counter c rx_packets) got_d=$(tunnel_counter d rx_packets) answered=0
+for i in 1 2 3 4 5 6 7 8; do in_pod a ping -n -q -c 1 -W 5 "10.244.200.$i" >/dev/null 2>&1 && answered=$((answered + 1)); done
+got_c=$(($(tunnel_counter c rx_packets) - got_c)) got_d=$(($(tunnel_counter d rx_packets) - got_d))
+[ "$answered" -eq 8 ] && [ "$got_c" -gt 0 ] && [ "$got_d" -gt 0 ]; result ecmp-both-carry $? "$answered of 8 answered, node-c got $got_c, node-d $got_d"
+
+# When the tunnel is used, changed by reload under a ping to either subnet: every route is as the table says, in its place, and no packet is lost.
+for node in a b c d; do ip -n pipit-router route add "$(node_block "$node")" via "$(node_address "$node")"; done
+path() { one_line "$(ip -n pipit-node-a route show "$(node_block "$1")" proto 12)"; } # node: node-a's route to its block
+paths() { # a pattern for the way to node-b, one for node-c
+    # shellcheck disable=SC2053
+    [[ $(path b) == $1 && $(path c) == $2 ]]
+}
+b_direct="* via $(node_address b) dev eth0 " c_direct="* via 10.0.1.254 dev eth0 "
+b_tunnel="* via $(node_address b) dev tunl0 onlink " c_tunnel="* via $(node_address c) dev tunl0 onlink "
+reload() { # node, sed expression for its configuration
+    sed -i "$2" "$state/node-$1.yaml"
+    cli "$1" reload --wait >/dev/null 2>&1
+}
+switch() { # name, tunnel, pattern for node-b, pattern for node-c
+    local node status=0
+    for node in a b c d; do reload "$node" "s/tunnel: {[^}]*}/tunnel: { $2 }/" || status=1; done
+    [ "$status" -eq 0 ] && until_true 5 paths "$3" "$4"; result "$1" $? "$(path b)/ $(path c)"
+}
+ip -n pipit-node-a monitor route >"$state/monitor" 2>&1 &
+monitor=$!
+for node in b c; do
+    # Not through in_pod: $! would be the function's shell.
+    ip netns exec pipit-pod-a stdbuf -oL ping -n -i 0.05 "$(pod_address "$node")" >"$state/ping-$node" 2>&1 &
+    eval "ping_$node=\$!"
+done
+switch always-tunnels-to-all "mode: ipip, when: always, device: tunl0" "$b_tunnel" "$c_tunnel"
+two_hops; result always-keeps-both-hops $? "$(one_line "$(ip -n pipit-node-a route show 10.244.200.0/26)")"
+switch never-tunnels-to-none "mode: none" "$b_direct" "$c_direct"
+switch always-again "mode: ipip, when: always, device: tunl0" "$b_tunnel" "$c_tunnel"
+switch cross-subnet-again "mode: ipip, when: crossSubnet, device: tunl0" "$b_direct" "$c_tunnel"
+
+# The node's subnet, as configured: a peer falls out of it. As the interface has it: the other subnet falls into it (the router answers for it).
+reload a 's,ipv4: 10\.0\.1\.1/24 },ipv4: 10.0.1.1/31 },' && until_true 5 paths "$b_tunnel" "$c_tunnel"; result narrower-subnet $? "$(path b)/ $(path c)"
+reload a 's,ipv4: 10\.0\.1\.1/31 },ipv4: 10.0.1.1 },' && until_true 5 paths "$b_direct" "$c_tunnel"; result subnet-of-the-interface $? "$(path b)/ $(path c)"
+ip netns exec pipit-router sysctl -qw net.ipv4.conf.lan1.proxy_arp=1 net.ipv4.neigh.lan1.proxy_delay=0
+ip -n pipit-node-a addr add 10.0.1.1/16 dev eth0 && ip -n pipit-node-a addr del 10.0.1.1/24 dev eth0
+until_true 5 paths "$b_direct" "* via $(node_address c) dev eth0 "; result wider-interface $? "$(path b)/ $(path c)"
+ip -n pipit-node-a addr add 10.0.1.1/24 dev eth0 && ip -n pipit-node-a addr del 10.0.1.1/16 dev eth0
+until_true 5 paths "$b_direct" "$c_tunnel"; result narrower-interface $? "$(path b)/ $(path c)"
+kill "$monitor"
+for node in b c; do
+    pid=ping_$node
+    kill "${!pid}"; wait "${!pid}" 2>/dev/null
+    # Every sequence number up to the last one that was answered.
+    answered=$(grep -c 'icmp_seq=' "$state/ping-$node") last=$(sed -n 's/.*icmp_seq=\([0-9]*\).*/\1/p' "$state/ping-$node" | sort -n | tail -n 1)
+    [ "$answered" -ge 20 ] && [ "$answered" -eq "$last" ]; result "switching-loses-no-packet-to-$node" $? "$answered answers to $last packets"
+done
+! grep -q '^Deleted 10\.244\.' "$state/monitor"; result switching-deletes-no-route $? "$(one_line "$(grep -c . "$state/monitor") changes, $(grep '^Deleted' "$state/monitor")")"
+
 # One of the two goes: the other next hop stays.
 one_hop() { [[ "$(ip -n pipit-node-a route show 10.244.200.0/26 proto 12)" == *"via 10.0.2.3 dev tunl0"* ]] && ! two_hops; }
 cli d shutdown --hard >/dev/null 2>&1 || daemon_stop d
 until_true 15 one_hop; result ecmp-shrinks $? "$(one_line "$(ip -n pipit-node-a route show 10.244.200.0/26)")"
+
+# It comes back without its tunnel device: what needs it waits and is named, what does not is there; and when the device comes, so do the routes.
+ip -n pipit-node-d link set tunl0 down && ip -n pipit-node-d link set tunl0 name away
+daemon_start d
+until_true 20 cli d wait peers-established --timeout 1s
+until_true 10 has_route d "$(node_block c)"; status=$?
+line=$(cli d fib --diff 2>&1)
+[ "$status" -eq 0 ] && ! has_route d "$(node_block a)" && [[ $line == *"$(node_block a)"*"tunnel device does not exist"* ]]; result missing-tunnel-is-named $? "$(one_line "$line")"
+ip -n pipit-node-d link set away name tunl0 && ip -n pipit-node-d link set tunl0 up mtu 1480
+through_tunnel() { [[ "$(ip -n pipit-node-d route show "$(node_block a)" proto 12)" == *"via $(node_address a) dev tunl0"*onlink* ]]; }
+until_true 5 through_tunnel; result tunnel-that-appears-is-used $? "$(one_line "$(ip -n pipit-node-d route show "$(node_block a)")$(cli d fib --diff 2>&1)")"
+output=$(ping_pods d a 3)
+[ "$(received "$output")" = 3 ]; result ping-through-it $? "$(one_line "$output")"
 
 # A daemon that stops as for an upgrade, and one that is killed: nothing is lost on the way, in both directions.
 restart() { # name, how
