@@ -29,6 +29,9 @@ internal sealed partial class BgpDaemon
     /// <summary>When an unconfirmed configuration is rolled back, or null.</summary>
     internal DateTimeOffset? ConfirmBy => _confirmBy;
 
+    /// <summary>Why the configuration on disk is not the running one, as the last reload saw it; empty when it is.</summary>
+    internal string[] RefusedBecause { get; private set; } = [];
+
     /// <summary>Reads the file and applies it. An invalid one is refused whole, and the running one stays.</summary>
     internal ReloadDto Reload(string? path, bool dryRun, TimeSpan? confirm)
     {
@@ -92,6 +95,7 @@ internal sealed partial class BgpDaemon
     {
         if (!dryRun)
         {
+            RefusedBecause = errors;
             Log.ReloadRefused(_log, string.Join("; ", errors));
         }
 
@@ -145,6 +149,7 @@ internal sealed partial class BgpDaemon
                 return answer;
             }
 
+            RefusedBecause = [];
             if (same)
             {
                 _loadedAt = _time.GetUtcNow();

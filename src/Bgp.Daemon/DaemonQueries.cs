@@ -46,6 +46,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             StartedAt = daemon.StartedAt,
             ConfigLoadedAt = daemon.LoadedAt,
             ConfigLoadedSeconds = Seconds(daemon.LoadedAt),
+            ConfigErrors = daemon.RefusedBecause,
             ConfirmRemainingSeconds = daemon.ConfirmBy is { } by ? Math.Max(0, (by - Now).TotalSeconds) : null,
             Kernel = daemon.Kernel is null ? "disabled"
                 : string.Create(CultureInfo.InvariantCulture, $"{kernel.OwnV4 + kernel.OwnV6} own routes, {kernel.PendingV4 + kernel.PendingV6} pending, {kernel.FailedV4 + kernel.FailedV6} failed"),

@@ -100,6 +100,12 @@ public sealed partial class CliApp
         Field("Peers", string.Create(CultureInfo.InvariantCulture, $"{s.PeersEstablished} of {s.PeersTotal} established"));
         Field("Routes", string.Create(CultureInfo.InvariantCulture, $"{s.Prefixes} prefixes, {s.Paths} paths"));
         Field("Configuration", s.ConfigHash + (s.ConfigLoadedSeconds is { } loaded ? $", loaded {CliOutput.Age(loaded)} ago" : ""));
+        if (s.ConfigErrors.Count > 0)
+        {
+            string more = s.ConfigErrors.Count > 1 ? string.Create(CultureInfo.InvariantCulture, $" (and {s.ConfigErrors.Count - 1} more)") : "";
+            Field("Last reload", $"refused, the configuration before it runs: {CliOutput.Clean(s.ConfigErrors[0])}{more}");
+        }
+
         Field("Waiting for confirm", s.ConfirmRemainingSeconds is { } rest ? $"rolled back in {CliOutput.Age(rest)}" : null);
         Field("Graceful restart", s.GracefulRestart is { Recovering: true } gr ? string.Create(
             CultureInfo.InvariantCulture,

@@ -178,6 +178,9 @@ public sealed record StatusDto
     public DateTimeOffset? ConfigLoadedAt { get; init; }
     public double? ConfigLoadedSeconds { get; init; }
 
+    /// <summary>Why the last reload was refused, so that an older configuration runs; empty where it was not.</summary>
+    public IReadOnlyList<string> ConfigErrors { get; init; } = [];
+
     /// <summary>Seconds until an unconfirmed reload is rolled back; null when none waits.</summary>
     public double? ConfirmRemainingSeconds { get; init; }
 
