@@ -142,7 +142,7 @@ internal sealed partial class BgpDaemon
                 Warnings = warnings,
                 Changes = [.. changes.Select(static change => new ChangeDto(change.Kind, change.Name, change.Impact.ToString().ToLowerInvariant(), change.Detail))],
                 ConfigHash = model.Hash,
-                ConfirmWithinSeconds = confirm?.TotalSeconds,
+                ConfirmWithinSeconds = same ? null : confirm?.TotalSeconds,
             };
             if (dryRun)
             {

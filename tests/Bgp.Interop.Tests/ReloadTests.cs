@@ -76,6 +76,7 @@ public sealed class ReloadTests
         int[] before = Counts();
         JsonElement answer = Reload("# other text, same content\n" + Config());
         Assert.That(answer.GetProperty("changes").GetArrayLength(), Is.Zero);
+        Assert.That(Json("reload", "--confirm", "60s").GetProperty("confirmWithinSeconds").ValueKind, Is.EqualTo(JsonValueKind.Null), "there is nothing to confirm");
         Sends(before, static _ => 0);
     }
 
