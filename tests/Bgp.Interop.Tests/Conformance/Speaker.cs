@@ -166,6 +166,9 @@ internal sealed class Speaker : IDisposable
         }
     }
 
+    /// <summary>A new TCP MD5 password on the live connection.</summary>
+    internal void SetPassword(string password) => SocketOptions.SetMd5(_socket, IpAddr.Parse(((IPEndPoint)_socket.RemoteEndPoint!).Address.ToString()), -1, password);
+
     internal void Send(params byte[][] messages)
     {
         try
