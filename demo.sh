@@ -44,13 +44,19 @@ if [ "$clean" -eq 1 ]; then
 fi
 
 need_packages gcc zlib1g-dev iproute2 iputils-ping procps kmod || exit 1
+# Before anything tries it: trying loads it.
+[ -d /sys/module/ipip ] && had_ipip=1 || had_ipip=0
+[ "$uml" -eq 1 ] || host_has_ipip || uml=2
+if [ "$keep" -eq 1 ] && [ "$uml" -gt 0 ] && ! { [ -t 0 ] && [ -t 1 ]; }; then
+    echo "--keep under user-mode Linux ends in a shell inside it, and this is no terminal." >&2
+    exit 1
+fi
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1
 echo "== building the native binary (about a minute)"
 dotnet publish src/Bgp.Daemon -c Release -o out -v quiet -clp:NoSummary || exit 1
 pipit=$PWD/out/pipit
 
-[ -d /sys/module/ipip ] && had_ipip=1 || had_ipip=0
-if [ "$uml" -eq 0 ] && host_has_ipip; then
+if [ "$uml" -eq 0 ]; then
     # The script cleans up after itself; this is for one that was killed, or interrupted at a bad moment.
     kept=0
     end() {
@@ -76,7 +82,6 @@ need_packages user-mode-linux || exit 1
 trap uml_stop EXIT
 trap 'exit 130' INT TERM HUP
 if [ "$keep" -eq 1 ]; then
-    [ -t 0 ] && [ -t 1 ] || { echo "--keep under user-mode Linux ends in a shell inside it, and this is no terminal." >&2; exit 1; }
     uml_shell bash -c 'PATH=${1%/*}:$PATH; bash "$2" "$1" "$3" 1; echo; echo "This is a shell inside the machine; exit ends it and everything in it."; PS1="pipit-demo# " exec bash --norc -i' \
         demo "$pipit" "$PWD/scripts/demo-cluster.sh" "$state"
     exit
