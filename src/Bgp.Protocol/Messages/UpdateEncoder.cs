@@ -174,6 +174,7 @@ public ref struct UpdateWriter
     private readonly int _attributesLengthAt;
     private readonly int _nlriLengthAt;
     private readonly int _limit;
+    private readonly int _nlriAt;
     private readonly Span<byte> _buffer;
     private int _position;
     private bool _failed;
@@ -186,11 +187,11 @@ public ref struct UpdateWriter
         _addPath = addPath;
         _attributesLengthAt = attributesLengthAt;
         _nlriLengthAt = nlriLengthAt;
-        _position = head.Position;
+        _position = _nlriAt = head.Position;
         _failed = head.Failed;
     }
 
-    /// <summary>Prefixes written so far.</summary>
+    /// <summary>Prefixes that <see cref="TryAdd"/> has written so far.</summary>
     public int Count { get; private set; }
 
     /// <summary>Starts an UPDATE that announces prefixes.</summary>
@@ -274,10 +275,49 @@ public ref struct UpdateWriter
         return true;
     }
 
+    /// <summary>
+    /// Adds prefixes that are encoded already, with their path identifiers where the session has them, as many as fit whole. Returns their octets: when
+    /// that is less than all, this message is full.
+    /// </summary>
+    public int AddEncoded(ReadOnlySpan<byte> nlri)
+    {
+        int room = _limit - _tail.Length - _position;
+        if (_failed || room <= 0)
+        {
+            return 0;
+        }
+
+        if (nlri.Length > room)
+        {
+            nlri = nlri[..WholePrefixes(nlri, room)];
+        }
+
+        nlri.CopyTo(_buffer[_position..]);
+        _position += nlri.Length;
+        return nlri.Length;
+    }
+
+    private readonly int WholePrefixes(ReadOnlySpan<byte> nlri, int room)
+    {
+        int identifier = _addPath ? 4 : 0;
+        int end = 0;
+        while (true)
+        {
+            int next = end + identifier;
+            next += 1 + ((nlri[next] + 7) >> 3);
+            if (next > room)
+            {
+                return end;
+            }
+
+            end = next;
+        }
+    }
+
     /// <summary>Fills in the lengths and returns the octets of the message; 0 when no prefix was added.</summary>
     public int Finish()
     {
-        if (_failed || Count == 0)
+        if (_failed || _position == _nlriAt)
         {
             return 0;
         }

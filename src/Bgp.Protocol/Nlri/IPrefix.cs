@@ -32,7 +32,7 @@ public interface IPrefix<TSelf> : IEquatable<TSelf>, IComparable<TSelf>
     /// <summary>Octets of the NLRI: 1 + ceil(length/8).</summary>
     int WireLength { get; }
 
-    /// <summary>Writes the NLRI and returns <see cref="WireLength"/>.</summary>
+    /// <summary>Writes the NLRI and returns <see cref="WireLength"/>. Where there is room, octets behind it are overwritten with zeros.</summary>
     int Write(Span<byte> into);
 
     /// <summary>A well-mixed, process-independent hash.</summary>

@@ -84,6 +84,12 @@ public readonly struct Ipv4Prefix : IPrefix<Ipv4Prefix>
         into[0] = (byte)length;
         uint value = Value;
         int octets = (length + 7) >> 3;
+        if (into.Length >= 5)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(into[1..], value);
+            return 1 + octets;
+        }
+
         for (int i = 0; i < octets; i++)
         {
             into[1 + i] = (byte)(value >> (24 - (8 * i)));

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 
 namespace Bgp.Protocol;
@@ -88,6 +89,13 @@ public readonly struct Ipv6Prefix : IPrefix<Ipv6Prefix>
     {
         into[0] = _length;
         int octets = (_length + 7) >> 3;
+        if (into.Length >= 17)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(into[1..], _hi);
+            BinaryPrimitives.WriteUInt64BigEndian(into[9..], _lo);
+            return 1 + octets;
+        }
+
         for (int i = 0; i < octets; i++)
         {
             into[1 + i] = i < 8 ? (byte)(_hi >> (56 - (8 * i))) : (byte)(_lo >> (120 - (8 * i)));

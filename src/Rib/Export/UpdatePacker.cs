@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using Bgp.Protocol;
 
 namespace Rib;
@@ -8,10 +10,11 @@ namespace Rib;
 /// attribute set and target.
 /// </summary>
 /// <remarks>
-/// Changes are gathered in buckets (attribute set, target) by a small hash table; inside a bucket, prefixes form a linked list over one array, so adding is O(1)
-/// and nothing is sorted. Buckets keep their order of first use, which makes the output a function of the input alone. A message is filled
-/// with as many prefixes as fit the session's limit and is written in place: no octet is copied twice but the attributes of a bucket that
-/// needs several messages. The arrays are kept, so a turn allocates nothing once they have grown.
+/// Changes are gathered in buckets (attribute set, target) by a small hash table. Prefixes are encoded as they come, one behind another in one array, whatever
+/// their bucket; a bucket is a list of stretches of that array. Routes of one set come together, so nearly every bucket is one stretch, adding is a
+/// comparison and a store, and a message is filled by copying stretches. Buckets keep their order of first use, which makes the output a function of
+/// the input alone. A message is filled with as many prefixes as fit the session's limit and is written in place. The arrays are kept, so a turn allocates
+/// nothing once they have grown.
 /// </remarks>
 internal sealed class UpdatePacker<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
@@ -23,16 +26,27 @@ internal sealed class UpdatePacker<TPrefix>
     private const int MpUnreachHeader = 7;
     private const int MpReachHeader = 9;
 
+    // The longest NLRI with its path identifier, and what Write may touch behind a shorter one.
+    private const int MaxNlri = 4 + 1 + 16;
+
+    // No bucket's: there is no such kind of target.
+    private const ulong None = ulong.MaxValue;
+
     private readonly UpdateGroupKey _key;
     private readonly AttributeTable _attributes;
     private readonly byte[] _wire;
     private readonly bool _addPath;
-    private Item[] _items = new Item[64];
+    private byte[] _nlri = new byte[1024];
+    private Stretch[] _stretches = new Stretch[16];
     private Bucket[] _buckets = new Bucket[16];
     private int[] _slots = new int[32];
-    private int _itemCount;
+    private int _nlriUsed;
+    private int _stretchCount;
     private int _bucketCount;
-    private int _last = -1;
+
+    // The bucket that the last stretch belongs to, to which the next prefix is added if it has the same key.
+    private ulong _openKey = None;
+    private int _open = -1;
 
     internal UpdatePacker(UpdateGroupKey key, AttributeTable attributes)
     {
@@ -45,7 +59,7 @@ internal sealed class UpdatePacker<TPrefix>
     /// <summary>Messages written since the beginning.</summary>
     internal long Messages { get; private set; }
 
-    internal bool IsEmpty => _itemCount == 0;
+    internal bool IsEmpty => _nlriUsed == 0;
 
     /// <summary>
     /// Octets of an UPDATE with these attributes beside its prefixes: they can be announced when this and one prefix fit the session's limit.
@@ -60,32 +74,33 @@ internal sealed class UpdatePacker<TPrefix>
     }
 
     /// <summary>Adds one announcement, or with attribute 0 one withdrawal.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Add(in TPrefix prefix, uint pathId, uint attribute, LogTarget target)
     {
-        if (_itemCount == _items.Length)
+        ulong key = ((ulong)attribute << 32) | ((uint)target.Peer << 16) | ((uint)target.SkipWalks << 8) | (uint)target.Kind;
+        if (key != _openKey)
         {
-            Array.Resize(ref _items, _itemCount * 2);
+            Open(key, attribute, target);
         }
 
-        ref Bucket bucket = ref Find(attribute, target);
-        int item = _itemCount++;
-        _items[item] = new Item { Prefix = prefix, PathId = pathId, Next = -1 };
-        if (bucket.First < 0)
+        if (_nlri.Length - _nlriUsed < MaxNlri)
         {
-            bucket.First = item;
-        }
-        else
-        {
-            _items[bucket.Last].Next = item;
+            Array.Resize(ref _nlri, _nlri.Length * 2);
         }
 
-        bucket.Last = item;
-        bucket.Octets += NlriLength(prefix);
+        if (_addPath)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(_nlri.AsSpan(_nlriUsed), pathId);
+            _nlriUsed += sizeof(uint);
+        }
+
+        _nlriUsed += prefix.Write(_nlri.AsSpan(_nlriUsed));
     }
 
     /// <summary>Writes everything that was added to <paramref name="log"/>, unpublished, and starts over.</summary>
     internal void Flush(UpdateLog log)
     {
+        Close();
         for (int i = 0; i < _bucketCount; i++)
         {
             if (_buckets[i].Attribute == 0)
@@ -107,9 +122,7 @@ internal sealed class UpdatePacker<TPrefix>
             _slots[_buckets[i].Slot] = 0;
         }
 
-        _bucketCount = 0;
-        _itemCount = 0;
-        _last = -1;
+        (_bucketCount, _stretchCount, _nlriUsed) = (0, 0, 0);
     }
 
     /// <summary>
@@ -137,26 +150,52 @@ internal sealed class UpdatePacker<TPrefix>
         return _wire.AsSpan(0, Math.Max(0, length));
     }
 
-    private int NlriLength(in TPrefix prefix) => prefix.WireLength + (_addPath ? 4 : 0);
-
-    private ref Bucket Find(uint attribute, LogTarget target)
+    /// <summary>Ends the last stretch.</summary>
+    private void Close()
     {
-        ulong key = ((ulong)attribute << 32) | ((uint)target.Peer << 16) | ((uint)target.SkipWalks << 8) | (uint)target.Kind;
-        if (_last >= 0 && _buckets[_last].Key == key)
+        if (_open >= 0)
         {
-            // Routes of one set come one after another.
-            return ref _buckets[_last];
+            ref Stretch last = ref _stretches[_stretchCount - 1];
+            last.Length = _nlriUsed - last.Start;
+            _buckets[_open].Octets += last.Length;
+            (_open, _openKey) = (-1, None);
+        }
+    }
+
+    /// <summary>Begins a stretch of a bucket, which is made if there is none.</summary>
+    private void Open(ulong key, uint attribute, LogTarget target)
+    {
+        Close();
+        _open = Find(key, attribute, target);
+        _openKey = key;
+        if (_stretchCount == _stretches.Length)
+        {
+            Array.Resize(ref _stretches, _stretchCount * 2);
         }
 
+        ref Bucket bucket = ref _buckets[_open];
+        _stretches[_stretchCount] = new Stretch { Start = _nlriUsed, Next = -1 };
+        if (bucket.First < 0)
+        {
+            bucket.First = _stretchCount;
+        }
+        else
+        {
+            _stretches[bucket.Last].Next = _stretchCount;
+        }
+
+        bucket.Last = _stretchCount++;
+    }
+
+    private int Find(ulong key, uint attribute, LogTarget target)
+    {
         int mask = _slots.Length - 1;
         int slot = (int)Mix.Hash(key) & mask;
         while (_slots[slot] != 0)
         {
-            ref Bucket found = ref _buckets[_slots[slot] - 1];
-            if (found.Key == key)
+            if (_buckets[_slots[slot] - 1].Key == key)
             {
-                _last = _slots[slot] - 1;
-                return ref found;
+                return _slots[slot] - 1;
             }
 
             slot = (slot + 1) & mask;
@@ -166,13 +205,12 @@ internal sealed class UpdatePacker<TPrefix>
         {
             Array.Resize(ref _buckets, _bucketCount * 2);
             Rehash();
-            return ref Find(attribute, target);
+            return Find(key, attribute, target);
         }
 
         _buckets[_bucketCount] = new Bucket { Key = key, Attribute = attribute, Target = target, First = -1, Last = -1, Slot = slot };
-        _last = _bucketCount;
         _slots[slot] = ++_bucketCount;
-        return ref _buckets[_bucketCount - 1];
+        return _bucketCount - 1;
     }
 
     private void Rehash()
@@ -194,13 +232,13 @@ internal sealed class UpdatePacker<TPrefix>
 
     private void Withdraw(UpdateLog log, in Bucket bucket)
     {
-        int item = bucket.First;
+        Place place = new() { Stretch = bucket.First };
         int left = bucket.Octets;
-        while (item >= 0)
+        while (left > 0)
         {
             int room = Math.Min(_key.MaxMessageLength, EmptyUpdate + MpUnreachHeader + left);
             UpdateWriter writer = UpdateWriter.Unreach(log.Reserve(room), room, TPrefix.Family, _addPath);
-            left -= Fill(ref writer, ref item);
+            left -= Fill(ref writer, ref place);
             log.Commit(writer.Finish(), bucket.Target);
             Messages++;
         }
@@ -210,43 +248,56 @@ internal sealed class UpdatePacker<TPrefix>
     {
         ReadOnlySpan<byte> wire = Wire(_attributes.Canonical(bucket.Attribute), out bool mp, out ReadOnlySpan<byte> nextHop);
         int overhead = EmptyUpdate + wire.Length + (mp ? MpReachHeader + nextHop.Length : 0);
-        int item = bucket.First;
+        Place place = new() { Stretch = bucket.First };
         int left = bucket.Octets;
-        while (item >= 0)
+        while (left > 0)
         {
             int room = Math.Min(_key.MaxMessageLength, overhead + left);
             UpdateWriter writer = UpdateWriter.Reach(log.Reserve(room), room, TPrefix.Family, wire, mp ? nextHop : default, _addPath);
-            left -= Fill(ref writer, ref item);
+            left -= Fill(ref writer, ref place);
             log.Commit(writer.Finish(), bucket.Target);
             Messages++;
         }
     }
 
-    /// <summary>Adds the prefixes from <paramref name="item"/> on until the message is full; returns their octets.</summary>
-    private int Fill(ref UpdateWriter writer, ref int item)
+    /// <summary>Adds the prefixes from <paramref name="place"/> on until the message is full; returns their octets.</summary>
+    private int Fill(ref UpdateWriter writer, ref Place place)
     {
         int octets = 0;
-        while (item >= 0)
+        while (place.Stretch >= 0)
         {
-            ref readonly Item next = ref _items[item];
-            if (!writer.TryAdd(next.Prefix, next.PathId))
+            ref readonly Stretch stretch = ref _stretches[place.Stretch];
+            ReadOnlySpan<byte> rest = _nlri.AsSpan(stretch.Start + place.Done, stretch.Length - place.Done);
+            int added = writer.AddEncoded(rest);
+            octets += added;
+            if (added < rest.Length)
             {
+                place.Done += added;
                 break;
             }
 
-            octets += NlriLength(next.Prefix);
-            item = next.Next;
+            place = new Place { Stretch = stretch.Next };
         }
 
         // The transform lets nothing through that does not fit, so this is a bug, and endless messages without prefixes would be worse.
         return octets == 0 ? throw new InvalidOperationException("one prefix and its attributes are larger than a message") : octets;
     }
 
-    private struct Item
+    /// <summary>Encoded prefixes of one bucket that came one after another.</summary>
+    private struct Stretch
     {
-        internal TPrefix Prefix;
-        internal uint PathId;
+        internal int Start;
+        internal int Length;
+
+        /// <summary>The next stretch of the bucket, or -1.</summary>
         internal int Next;
+    }
+
+    /// <summary>How far a bucket has been written.</summary>
+    private struct Place
+    {
+        internal int Stretch;
+        internal int Done;
     }
 
     private struct Bucket

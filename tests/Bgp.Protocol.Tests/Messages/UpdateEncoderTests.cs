@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using CsCheck;
 
 namespace Bgp.Protocol.Tests.Messages;
@@ -121,7 +122,7 @@ public sealed class UpdateEncoderTests
         }
     }
 
-    /// <summary>Fills messages with the prefixes; each obeys the limit, and together they say what was meant.</summary>
+    /// <summary>Fills messages with the prefixes; each obeys the limit, and together they say what was meant. Encoded prefixes make the same messages.</summary>
     private static bool Packs<TPrefix>(TPrefix[] prefixes, int limit, byte[] mpNextHop, bool addPath, bool reach)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
@@ -137,12 +138,23 @@ public sealed class UpdateEncoderTests
                 ? UpdateWriter.Reach(buffer, limit, TPrefix.Family, attributes.AsSpan(0, length), mpNextHop, addPath)
                 : UpdateWriter.Unreach(buffer, limit, TPrefix.Family, addPath);
             int before = next;
+            byte[] encoded = Encode(prefixes, next, addPath);
             while (next < prefixes.Length && writer.TryAdd(prefixes[next], (uint)next))
             {
                 next++;
             }
 
             int size = writer.Finish();
+            byte[] again = new byte[6000];
+            UpdateWriter other = reach
+                ? UpdateWriter.Reach(again, limit, TPrefix.Family, attributes.AsSpan(0, length), mpNextHop, addPath)
+                : UpdateWriter.Unreach(again, limit, TPrefix.Family, addPath);
+            int added = other.AddEncoded(encoded);
+            if (other.Finish() != size || !again.AsSpan(0, size).SequenceEqual(buffer.AsSpan(0, size)) || added != Encode(prefixes[..next], before, addPath).Length)
+            {
+                return false;
+            }
+
             if (before == next)
             {
                 // Not even one fits: the limit is below attributes and one prefix.
@@ -174,5 +186,24 @@ public sealed class UpdateEncoderTests
         }
 
         return said.SequenceEqual(prefixes);
+    }
+
+    private static byte[] Encode<TPrefix>(TPrefix[] prefixes, int from, bool addPath)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        byte[] octets = new byte[prefixes.Length * 21];
+        int length = 0;
+        for (int i = from; i < prefixes.Length; i++)
+        {
+            if (addPath)
+            {
+                BinaryPrimitives.WriteUInt32BigEndian(octets.AsSpan(length), (uint)i);
+                length += 4;
+            }
+
+            length += prefixes[i].Write(octets.AsSpan(length));
+        }
+
+        return octets[..length];
     }
 }
