@@ -510,10 +510,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
             ReadOnlySpan<uint> changed = _dirty.AsSpan(0, drained);
             foreach (UpdateGroup<TPrefix> group in _groups.Values)
             {
-                foreach (uint index in changed)
-                {
-                    group.MarkDirty(index);
-                }
+                group.MarkDirty(changed);
             }
 
             _forwarding?.Changed(Shard, changed);

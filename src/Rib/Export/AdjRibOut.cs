@@ -60,24 +60,19 @@ internal sealed class AdjRibOut(int stride)
     }
 
     /// <summary>Replaces the entry of a slot.</summary>
-    internal void Set(uint index, int slot, AdjRibOutEntry entry)
+    internal void Set(uint index, int slot, AdjRibOutEntry entry) => Replace(index, slot, Get(index, slot), entry);
+
+    /// <summary>The same where the caller knows what <see cref="Get"/> says.</summary>
+    internal void Replace(uint index, int slot, AdjRibOutEntry old, AdjRibOutEntry entry)
     {
         ulong at = ((ulong)index * (uint)stride) + (uint)slot;
-        int chunk = (int)(at >> ChunkBits);
-        while (chunk >= _chunks.Length)
+        ulong chunk = at >> ChunkBits;
+        if (chunk >= (ulong)_chunks.Length)
         {
-            Array.Resize(ref _chunks, _chunks.Length + 1);
-            _chunks[^1] = new AdjRibOutEntry[ChunkSize];
+            Grow((int)chunk);
         }
 
-        ref AdjRibOutEntry place = ref _chunks[chunk][at & (ChunkSize - 1)];
-        AdjRibOutEntry old = place;
-        place = entry;
-        if (old.IsNone == entry.IsNone && (entry.IsNone || old.Source == entry.Source))
-        {
-            return;
-        }
-
+        _chunks[chunk][at & (ChunkSize - 1)] = entry;
         if (!old.IsNone)
         {
             Count--;
@@ -93,6 +88,16 @@ internal sealed class AdjRibOut(int stride)
             }
 
             _bySource[entry.Source]++;
+        }
+    }
+
+    private void Grow(int chunk)
+    {
+        int known = _chunks.Length;
+        Array.Resize(ref _chunks, chunk + 1);
+        for (int i = known; i <= chunk; i++)
+        {
+            _chunks[i] = new AdjRibOutEntry[ChunkSize];
         }
     }
 

@@ -38,18 +38,24 @@ internal sealed class DirtySet
         }
     }
 
-    internal bool TryTake(out uint index)
+    internal void Add(ReadOnlySpan<uint> indexes)
     {
-        if (!_queue.TryDequeue(out index))
+        foreach (uint index in indexes)
         {
-            return false;
+            Add(index);
         }
-
-        Taken++;
-        _bits[index >> 6] &= ~(1UL << (int)(index & 63));
-        return true;
     }
 
-    /// <summary>See <see cref="IndexQueue.Peek"/>.</summary>
-    internal uint Peek(int offset) => _queue.Peek(offset);
+    /// <summary>Takes the first ones, as many as there are and fit.</summary>
+    internal int Take(Span<uint> into)
+    {
+        int count = _queue.Dequeue(into);
+        foreach (uint index in into[..count])
+        {
+            _bits[index >> 6] &= ~(1UL << (int)(index & 63));
+        }
+
+        Taken += (ulong)count;
+        return count;
+    }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Bgp.Protocol;
 
 namespace Rib;
@@ -66,6 +67,7 @@ internal sealed partial class ExportTransform<TPrefix>
     private uint _lastAttribute;
     private ushort _lastPeer;
     private IRoutePolicy<TPrefix>? _lastPolicy;
+    private bool _lastAcceptsAll;
     private uint _lastExported;
     private int _lastFixedLength;
     private ExportReason _lastReason;
@@ -80,24 +82,33 @@ internal sealed partial class ExportTransform<TPrefix>
     }
 
     /// <summary>Octets held, without the attribute sets.</summary>
-    internal long Bytes => ((long)_memo.Length * System.Runtime.CompilerServices.Unsafe.SizeOf<Memo>()) + _scratch.Length;
+    internal long Bytes => ((long)_memo.Length * Unsafe.SizeOf<Memo>()) + _scratch.Length;
 
     /// <summary>Routes that were kept back because their attributes do not fit a message.</summary>
     internal long TooLarge { get; private set; }
+
+    /// <summary>The answer of <see cref="Export"/> where it is known without looking at anything, because the route before had the same set and source.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryRepeat(in TPrefix prefix, uint attribute, ushort peer, IRoutePolicy<TPrefix> policy, out uint exported)
+    {
+        if (attribute == _lastAttribute && peer == _lastPeer && ReferenceEquals(policy, _lastPolicy) && (_lastAcceptsAll || policy.AcceptsLearned(prefix)))
+        {
+            exported = Fitting(prefix, out _);
+            return true;
+        }
+
+        exported = 0;
+        return false;
+    }
 
     /// <summary>
     /// The exported attribute set of one path; 0, with the reason, when it is not announced. The id is valid until the next call: the caller takes
     /// a reference if it keeps it.
     /// </summary>
-    internal uint Export(in TPrefix prefix, in Path path, RibPeer target, IRoutePolicy<TPrefix> policy, out ExportReason reason, out string rule)
+    internal uint Export(in TPrefix prefix, uint attribute, ushort peer, RibPeer target, IRoutePolicy<TPrefix> policy, out ExportReason reason, out string rule)
     {
         rule = "";
-        if (path.Attr == _lastAttribute && path.Peer == _lastPeer && ReferenceEquals(policy, _lastPolicy) && policy.AcceptsLearned(prefix))
-        {
-            return Fitting(prefix, out reason);
-        }
-
-        RibPeer? source = _rib.PeerAt(path.Peer);
+        RibPeer? source = _rib.PeerAt(peer);
         if (source is null)
         {
             reason = ExportReason.NoRoute;
@@ -114,7 +125,7 @@ internal sealed partial class ExportTransform<TPrefix>
         bool unseen = source.Kind != PeerKind.Local && policy.AcceptsLearned(prefix);
         if (!unseen)
         {
-            PolicyResult verdict = policy.Evaluate(prefix, _attributes.Get(path.Attr), new PolicyContext(source, target));
+            PolicyResult verdict = policy.Evaluate(prefix, _attributes.Get(attribute), new PolicyContext(source, target));
             rule = verdict.Rule;
             edit = verdict.Edit;
             if (!verdict.Accept)
@@ -124,8 +135,8 @@ internal sealed partial class ExportTransform<TPrefix>
             }
         }
 
-        ref Memo memo = ref Find(path.Attr, source, edit);
-        (_lastAttribute, _lastPeer, _lastPolicy) = (unseen ? path.Attr : 0, path.Peer, policy);
+        ref Memo memo = ref Find(attribute, source, edit);
+        (_lastAttribute, _lastPeer, _lastPolicy, _lastAcceptsAll) = (unseen ? attribute : 0, peer, policy, policy.AcceptsAll);
         (_lastExported, _lastFixedLength, _lastReason) = (memo.Exported, memo.FixedLength, memo.Reason);
         return Fitting(prefix, out reason);
     }
@@ -158,7 +169,7 @@ internal sealed partial class ExportTransform<TPrefix>
     }
 
     private static ulong HashOf(uint attribute, ushort peer, PolicyEdit? edit) =>
-        Mix.Hash(((ulong)attribute << 16) | peer, edit is null ? 0 : (ulong)System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(edit));
+        Mix.Hash(((ulong)attribute << 16) | peer, edit is null ? 0 : (ulong)RuntimeHelpers.GetHashCode(edit));
 
     private ref Memo Find(uint attribute, RibPeer source, PolicyEdit? edit)
     {

@@ -96,7 +96,7 @@ public sealed partial class UpdateGroup<TPrefix>
             AdjRibOutEntry now = slot < _adjRibOut.Stride ? _adjRibOut.Get(index, slot) : default;
             if (old.Attr != now.Attr || old.Source != now.Source)
             {
-                Pack(index, slot, old, now);
+                Pack(_rib.PrefixAt(index), index, slot, old, now);
             }
         }
     }

@@ -8,8 +8,6 @@ public sealed partial class UpdateGroup<TPrefix>
     /// <summary>The most paths per prefix with ADD-PATH.</summary>
     public const int MaxPaths = 64;
 
-    private const int PrefetchDistance = 16;
-
     // Whom the runs of this turn concern: everyone, everyone but one, or only those marked one by one.
     private bool _wakeAll;
     private int _wakeAllExcept = -1;
@@ -22,10 +20,16 @@ public sealed partial class UpdateGroup<TPrefix>
             encode |= member.IsReading;
         }
 
-        for (; budget > 0 && _dirty.TryTake(out uint index); budget--)
+        while (budget > 0)
         {
-            _adjRibOut.Prefetch(_dirty.Peek(PrefetchDistance));
-            Compute(index, encode);
+            int count = _dirty.Take(_indexes.AsSpan(0, Math.Min(Step, budget)));
+            if (count == 0)
+            {
+                break;
+            }
+
+            Compute(_indexes.AsSpan(0, count), encode);
+            budget -= count;
         }
 
         if (!_packer.IsEmpty)
@@ -36,43 +40,8 @@ public sealed partial class UpdateGroup<TPrefix>
         }
     }
 
-    /// <summary>Computes what a prefix is announced as, stores it, and, where <paramref name="encode"/>, packs what the change means to whom.</summary>
-    private void Compute(uint index, bool encode)
-    {
-        if (Key.AddPathLimit > 0)
-        {
-            ComputePaths(index, encode);
-            return;
-        }
-
-        ReadOnlySpan<Path> paths = _rib.Select(index, 1, out _);
-        AdjRibOutEntry old = _adjRibOut.Get(index, 0);
-        if (paths.IsEmpty && old.IsNone)
-        {
-            return;
-        }
-
-        AdjRibOutEntry now = default;
-        if (!paths.IsEmpty)
-        {
-            Path best = paths[0];
-            uint exported = _transform.Export(_rib.PrefixAt(index), best, _target!, _policy, out _, out _);
-            now = exported == 0 ? default : new AdjRibOutEntry(exported, best.Peer, 0);
-        }
-
-        if (now != old)
-        {
-            if (encode)
-            {
-                Pack(index, 0, old, now);
-            }
-
-            Store(index, 0, old, now);
-        }
-    }
-
     /// <summary>
-    /// The same with ADD-PATH (RFC 7911): the best paths, each in a slot whose number is its path identifier. A path keeps its slot as long as it is
+    /// What a prefix is announced as with ADD-PATH (RFC 7911): the best paths, each in a slot whose number is its path identifier. A path keeps its slot as long as it is
     /// among the best, so that a change of one is not a change of the others.
     /// </summary>
     private void ComputePaths(uint index, bool encode)
@@ -90,7 +59,12 @@ public sealed partial class UpdateGroup<TPrefix>
         for (int i = 0; i < paths.Length; i++)
         {
             Path path = selected[i];
-            uint exported = _transform.Export(_rib.PrefixAt(index), path, _target!, _policy, out _, out _);
+            TPrefix prefix = _rib.PrefixAt(index);
+            if (!_transform.TryRepeat(prefix, path.Attr, path.Peer, _policy, out uint exported))
+            {
+                exported = _transform.Export(prefix, path.Attr, path.Peer, _target!, _policy, out _, out _);
+            }
+
             if (exported != 0)
             {
                 // Held, since the next call of the transform may give it up.
@@ -110,7 +84,7 @@ public sealed partial class UpdateGroup<TPrefix>
 
             if (encode && (now[slot].Attr != old.Attr || now[slot].Source != old.Source))
             {
-                Pack(index, slot, old, now[slot]);
+                Pack(_rib.PrefixAt(index), index, slot, old, now[slot]);
             }
 
             Store(index, slot, old, now[slot]);
@@ -164,9 +138,8 @@ public sealed partial class UpdateGroup<TPrefix>
     }
 
     /// <summary>The table of the remarks.</summary>
-    private void Pack(uint index, int slot, AdjRibOutEntry old, AdjRibOutEntry now)
+    private void Pack(in TPrefix prefix, uint index, int slot, AdjRibOutEntry old, AdjRibOutEntry now)
     {
-        TPrefix prefix = _rib.PrefixAt(index);
         uint pathId = (uint)slot + 1;
         byte skip = SkipMask(index);
         if (now.IsNone)
@@ -225,7 +198,9 @@ public sealed partial class UpdateGroup<TPrefix>
     }
 
     /// <summary>Bits of the first-sync walks that have yet to reach an index.</summary>
-    private byte SkipMask(uint index)
+    private byte SkipMask(uint index) => _walks.Count == 0 ? (byte)0 : SkipMaskOfWalks(index);
+
+    private byte SkipMaskOfWalks(uint index)
     {
         byte mask = 0;
         foreach (ExportWalk walk in _walks)

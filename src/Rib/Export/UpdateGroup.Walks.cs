@@ -383,13 +383,9 @@ public sealed partial class UpdateGroup<TPrefix>
         uint end = (uint)Math.Min(limit, (ulong)walk.Next + (uint)budget);
         int stride = _adjRibOut.Stride;
         _held = walk.Held;
+        ComputeUnfilled(walk.Next, end);
         for (uint index = walk.Next; index < end; index++)
         {
-            if (index >= _filled)
-            {
-                Compute(index, encode: false);
-            }
-
             if (walk.Held is { } held)
             {
                 PackDifference(index, held);

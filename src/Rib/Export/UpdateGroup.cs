@@ -234,6 +234,21 @@ public sealed partial class UpdateGroup<TPrefix>
         }
     }
 
+    /// <summary>The same for several.</summary>
+    public void MarkDirty(ReadOnlySpan<uint> indexes)
+    {
+        if (_filled == uint.MaxValue)
+        {
+            _dirty.Add(indexes);
+            return;
+        }
+
+        foreach (uint index in indexes)
+        {
+            MarkDirty(index);
+        }
+    }
+
     /// <summary>Everything is computed again and the differences are sent: after a change of what the policy refers to.</summary>
     public void MarkAllDirty()
     {
@@ -279,7 +294,7 @@ public sealed partial class UpdateGroup<TPrefix>
             return ExportReason.SplitHorizon;
         }
 
-        uint id = _transform.Export(_rib.PrefixAt(index), path, member, _policy, out ExportReason reason, out rule);
+        uint id = _transform.Export(_rib.PrefixAt(index), path.Attr, path.Peer, member, _policy, out ExportReason reason, out rule);
         if (rule.Length == 0 && reason != ExportReason.NotReflected && _rib.PeerAt(path.Peer) is RibPeer source)
         {
             rule = _policy.Evaluate(_rib.PrefixAt(index), _attributes.Describe(path.Attr), new PolicyContext(source, member)).Rule;

@@ -24,6 +24,9 @@ public interface ILocRib<TPrefix>
     /// </summary>
     ReadOnlySpan<Path> Select(uint index, int maxPaths, out int multipath);
 
+    /// <summary>The best path of each prefix, in order: what <see cref="Select"/> says for one. <paramref name="into"/> is at least as long.</summary>
+    void SelectBest(ReadOnlySpan<uint> indexes, Span<BestPath<TPrefix>> into);
+
     /// <summary>All paths of a prefix, eligible or not, in no order.</summary>
     ReadOnlySpan<Path> AllPaths(uint index);
 
@@ -36,6 +39,26 @@ public interface ILocRib<TPrefix>
     /// <summary>Keeps the prefix index from being reused while a consumer still holds state under it; balanced by <see cref="Unpin"/>.</summary>
     void Pin(uint index);
 
+    /// <summary>The same for several.</summary>
+    void Pin(ReadOnlySpan<uint> indexes);
+
     /// <summary>Ends a <see cref="Pin"/>.</summary>
     void Unpin(uint index);
+
+    /// <summary>The same for several.</summary>
+    void Unpin(ReadOnlySpan<uint> indexes);
+}
+
+/// <summary>A prefix and its best path, as far as an export asks.</summary>
+public struct BestPath<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    /// <summary>The prefix; unspecified for an index that is not in use.</summary>
+    public TPrefix Prefix;
+
+    /// <summary>Attribute set of the best path; 0 when no path is eligible.</summary>
+    public uint Attr;
+
+    /// <summary>Peer of the best path.</summary>
+    public ushort Peer;
 }

@@ -25,23 +25,17 @@ internal sealed class IndexQueue
         Count++;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryDequeue(out uint index)
+    /// <summary>Takes the first ones, as many as there are and fit.</summary>
+    internal int Dequeue(Span<uint> into)
     {
-        if (Count == 0)
-        {
-            index = 0;
-            return false;
-        }
-
-        index = _items[_head];
-        _head = (_head + 1) & (_items.Length - 1);
-        Count--;
-        return true;
+        int count = Math.Min(Count, into.Length);
+        int first = Math.Min(count, _items.Length - _head);
+        _items.AsSpan(_head, first).CopyTo(into);
+        _items.AsSpan(0, count - first).CopyTo(into[first..]);
+        _head = (_head + count) & (_items.Length - 1);
+        Count -= count;
+        return count;
     }
-
-    /// <summary>The index that comes out after <paramref name="offset"/> others, or 0: for whoever wants its data near by then.</summary>
-    internal uint Peek(int offset) => offset < Count ? _items[(_head + offset) & (_items.Length - 1)] : 0;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void Grow()

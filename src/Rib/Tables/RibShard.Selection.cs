@@ -49,6 +49,32 @@ public sealed partial class RibShard<TPrefix>
         return SelectMany(index, paths, maxPaths, out multipath);
     }
 
+    /// <inheritdoc/>
+    public void SelectBest(ReadOnlySpan<uint> indexes, Span<BestPath<TPrefix>> into)
+    {
+        for (int i = 0; i < indexes.Length; i++)
+        {
+            uint index = indexes[i];
+            ref BestPath<TPrefix> best = ref into[i];
+            if (index >= _index.Limit || index == 0)
+            {
+                best = default;
+                continue;
+            }
+
+            // An entry that is not in use has no paths.
+            ref PrefixEntry<TPrefix> entry = ref _index[index];
+            best.Prefix = entry.Prefix;
+            best.Attr = 0;
+            if (entry.Count > 0)
+            {
+                ref Path head = ref _blocks.At(entry.Block);
+                best.Attr = IsEligible(head) ? head.Attr : 0;
+                best.Peer = head.Peer;
+            }
+        }
+    }
+
     /// <summary>
     /// Why one of two stored paths of a prefix is preferred: positive when <paramref name="a"/> is. With a MED about, the answer is the one for this pair.
     /// </summary>

@@ -271,12 +271,11 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     public int DrainChanges(Span<uint> into)
     {
         FreeLeaving();
-        int count = 0;
-        while (count < into.Length && _dirty.TryDequeue(out uint index))
+        int count = _dirty.Dequeue(into);
+        foreach (uint index in into[..count])
         {
             ref PrefixEntry<TPrefix> entry = ref _index[index];
             entry.Flags &= ~EntryFlags.Dirty;
-            into[count++] = index;
             if (entry.Count == 0)
             {
                 Leave(index, ref entry);
@@ -340,12 +339,30 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     public void Pin(uint index) => _index[index].Pins++;
 
     /// <inheritdoc/>
+    public void Pin(ReadOnlySpan<uint> indexes)
+    {
+        foreach (uint index in indexes)
+        {
+            _index[index].Pins++;
+        }
+    }
+
+    /// <inheritdoc/>
     public void Unpin(uint index)
     {
         ref PrefixEntry<TPrefix> entry = ref _index[index];
         if (--entry.Pins == 0 && entry.Count == 0 && (entry.Flags & EntryFlags.Dirty) == 0)
         {
             Leave(index, ref entry);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Unpin(ReadOnlySpan<uint> indexes)
+    {
+        foreach (uint index in indexes)
+        {
+            Unpin(index);
         }
     }
 

@@ -1,0 +1,175 @@
+namespace Rib;
+
+/// <content>
+/// What prefixes are announced as without ADD-PATH: the best path of each. Prefixes are taken by the <see cref="Step"/>, since what they need lies in several
+/// tables: what one step reads of the next table is asked for before, and what changes in counts is added up. Routes of one set come together, so
+/// the exported set, its references and the target are nearly always those of the prefix before.
+/// </content>
+public sealed partial class UpdateGroup<TPrefix>
+{
+    private const int Step = 128;
+
+    private readonly uint[] _indexes = new uint[Step];
+    private readonly BestPath<TPrefix>[] _best = new BestPath<TPrefix>[Step];
+    private readonly uint[] _toPin = new uint[Step];
+    private readonly uint[] _toUnpin = new uint[Step];
+    private int _pins;
+    private int _unpins;
+
+    // References that entries took on one set and gave up on one, not yet counted. The transform holds what it gave out last, so that is early enough.
+    private uint _taken;
+    private int _takenCount;
+    private uint _dropped;
+    private int _droppedCount;
+
+    /// <summary>Computes what prefixes are announced as, stores it, and, where <paramref name="encode"/>, packs what the changes mean to whom.</summary>
+    private void Compute(ReadOnlySpan<uint> indexes, bool encode)
+    {
+        if (Key.AddPathLimit > 0)
+        {
+            foreach (uint index in indexes)
+            {
+                ComputePaths(index, encode);
+            }
+
+            return;
+        }
+
+        foreach (uint index in indexes)
+        {
+            _adjRibOut.Prefetch(index);
+        }
+
+        _rib.SelectBest(indexes, _best);
+        try
+        {
+            ComputeBest(indexes, _best.AsSpan(0, indexes.Length), encode);
+        }
+        finally
+        {
+            SettleTaken();
+            SettleDropped();
+            _rib.Pin(_toPin.AsSpan(0, _pins));
+            _rib.Unpin(_toUnpin.AsSpan(0, _unpins));
+            (_pins, _unpins) = (0, 0);
+        }
+    }
+
+    private void ComputeBest(ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best, bool encode)
+    {
+        for (int i = 0; i < indexes.Length; i++)
+        {
+            uint index = indexes[i];
+            ref readonly BestPath<TPrefix> path = ref best[i];
+            AdjRibOutEntry old = _adjRibOut.Get(index, 0);
+            AdjRibOutEntry now = default;
+            if (path.Attr != 0)
+            {
+                uint exported = ExportOf(path);
+                now = exported == 0 ? default : new AdjRibOutEntry(exported, path.Peer, 0);
+            }
+
+            if (now == old)
+            {
+                continue;
+            }
+
+            if (encode)
+            {
+                Pack(path.Prefix, index, 0, old, now);
+            }
+
+            // The prefix index must not be reused before the withdrawal is packed, nor the attribute id.
+            _adjRibOut.Replace(index, 0, old, now);
+            if (!now.IsNone)
+            {
+                Take(now.Attr);
+                if (old.IsNone)
+                {
+                    _toPin[_pins++] = index;
+                    continue;
+                }
+            }
+
+            Drop(old.Attr);
+            if (now.IsNone)
+            {
+                if (_withdrawals.IsRecording)
+                {
+                    _withdrawals.Add(path.Prefix, 1);
+                }
+
+                _toUnpin[_unpins++] = index;
+            }
+        }
+    }
+
+    /// <summary>Computes a part of the table that no walk has reached before.</summary>
+    private void ComputeUnfilled(uint from, uint end)
+    {
+        from = Math.Max(from, _filled);
+        while (from < end)
+        {
+            int count = (int)Math.Min(Step, end - from);
+            for (int i = 0; i < count; i++)
+            {
+                _indexes[i] = from + (uint)i;
+            }
+
+            Compute(_indexes.AsSpan(0, count), encode: false);
+            from += (uint)count;
+        }
+    }
+
+    private uint ExportOf(in BestPath<TPrefix> path)
+    {
+        if (_transform.TryRepeat(path.Prefix, path.Attr, path.Peer, _policy, out uint exported))
+        {
+            return exported;
+        }
+
+        // The transform may give up the set that the entries before hold uncounted.
+        SettleTaken();
+        return _transform.Export(path.Prefix, path.Attr, path.Peer, _target!, _policy, out _, out _);
+    }
+
+    private void Take(uint attribute)
+    {
+        if (attribute != _taken)
+        {
+            SettleTaken();
+            _taken = attribute;
+        }
+
+        _takenCount++;
+    }
+
+    private void Drop(uint attribute)
+    {
+        if (attribute != _dropped)
+        {
+            SettleDropped();
+            _dropped = attribute;
+        }
+
+        _droppedCount++;
+    }
+
+    private void SettleTaken()
+    {
+        if (_takenCount > 0)
+        {
+            _attributes.AddRef(_taken, _takenCount);
+            _takenCount = 0;
+        }
+    }
+
+    private void SettleDropped()
+    {
+        if (_droppedCount > 0)
+        {
+            _attributes.Release(_dropped, _droppedCount);
+            _droppedCount = 0;
+        }
+    }
+}
