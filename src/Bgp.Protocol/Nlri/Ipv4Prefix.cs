@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 
 namespace Bgp.Protocol;
 
@@ -35,7 +36,11 @@ public readonly struct Ipv4Prefix : IPrefix<Ipv4Prefix>
     public int WireLength => 1 + ((Length + 7) >> 3);
 
     /// <inheritdoc/>
-    public ulong Hash => Mix.Hash(_key);
+    public ulong Hash
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Mix.Hash(_key);
+    }
 
     private static uint Mask(int length) => length == 0 ? 0 : uint.MaxValue << (32 - length);
 
@@ -78,21 +83,26 @@ public readonly struct Ipv4Prefix : IPrefix<Ipv4Prefix>
     }
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Write(Span<byte> into)
     {
-        int length = Length;
-        into[0] = (byte)length;
-        uint value = Value;
-        int octets = (length + 7) >> 3;
-        if (into.Length >= 5)
+        if (into.Length < 5)
         {
-            BinaryPrimitives.WriteUInt32BigEndian(into[1..], value);
-            return 1 + octets;
+            return WriteShort(into);
         }
 
+        into[0] = (byte)_key;
+        BinaryPrimitives.WriteUInt32BigEndian(into[1..], Value);
+        return WireLength;
+    }
+
+    private int WriteShort(Span<byte> into)
+    {
+        into[0] = (byte)_key;
+        int octets = WireLength - 1;
         for (int i = 0; i < octets; i++)
         {
-            into[1 + i] = (byte)(value >> (24 - (8 * i)));
+            into[1 + i] = (byte)(Value >> (24 - (8 * i)));
         }
 
         return 1 + octets;

@@ -11,6 +11,12 @@ public readonly record struct AdjRibOutEntry(uint Attr, ushort Source, ushort Pa
 {
     /// <summary>Whether nothing is announced.</summary>
     public bool IsNone => Attr == 0;
+
+    /// <inheritdoc/>
+    public bool Equals(AdjRibOutEntry other) => Unsafe.BitCast<AdjRibOutEntry, ulong>(this) == Unsafe.BitCast<AdjRibOutEntry, ulong>(other);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => Unsafe.BitCast<AdjRibOutEntry, ulong>(this).GetHashCode();
 }
 
 /// <summary>
@@ -60,35 +66,50 @@ internal sealed class AdjRibOut(int stride)
     }
 
     /// <summary>Replaces the entry of a slot.</summary>
-    internal void Set(uint index, int slot, AdjRibOutEntry entry) => Replace(index, slot, Get(index, slot), entry);
-
-    /// <summary>The same where the caller knows what <see cref="Get"/> says.</summary>
-    internal void Replace(uint index, int slot, AdjRibOutEntry old, AdjRibOutEntry entry)
+    internal void Set(uint index, int slot, AdjRibOutEntry entry)
     {
         ulong at = ((ulong)index * (uint)stride) + (uint)slot;
-        ulong chunk = at >> ChunkBits;
-        if (chunk >= (ulong)_chunks.Length)
+        if (at >> ChunkBits >= (ulong)_chunks.Length)
         {
-            Grow((int)chunk);
+            Grow((int)(at >> ChunkBits));
         }
 
-        _chunks[chunk][at & (ChunkSize - 1)] = entry;
+        ref AdjRibOutEntry place = ref _chunks[at >> ChunkBits][at & (ChunkSize - 1)];
+        AdjRibOutEntry old = place;
+        place = entry;
         if (!old.IsNone)
         {
-            Count--;
-            _bySource[old.Source]--;
+            Counted(old.Source, -1);
         }
 
         if (!entry.IsNone)
         {
-            Count++;
-            if (entry.Source >= _bySource.Length)
-            {
-                Array.Resize(ref _bySource, Math.Max(entry.Source + 1, _bySource.Length * 2));
-            }
-
-            _bySource[entry.Source]++;
+            Counted(entry.Source, 1);
         }
+    }
+
+    /// <summary>Where the entry of a prefix is, without ADD-PATH. Who changes it says so to <see cref="Counted"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ref AdjRibOutEntry Place(uint index)
+    {
+        if (index >> ChunkBits >= (uint)_chunks.Length)
+        {
+            Grow((int)(index >> ChunkBits));
+        }
+
+        return ref _chunks[index >> ChunkBits][index & (ChunkSize - 1)];
+    }
+
+    /// <summary>A source has more entries, or fewer.</summary>
+    internal void Counted(ushort source, int change)
+    {
+        if (source >= _bySource.Length)
+        {
+            Array.Resize(ref _bySource, Math.Max(source + 1, _bySource.Length * 2));
+        }
+
+        Count += change;
+        _bySource[source] += change;
     }
 
     private void Grow(int chunk)

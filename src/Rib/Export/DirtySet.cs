@@ -20,31 +20,34 @@ internal sealed class DirtySet
 
     internal ulong Taken { get; private set; }
 
-    internal void Add(uint index)
-    {
-        int word = (int)(index >> 6);
-        if (word >= _bits.Length)
-        {
-            Array.Resize(ref _bits, (int)BitOperations.RoundUpToPowerOf2((uint)word + 1));
-        }
-
-        ref ulong bits = ref _bits[word];
-        ulong bit = 1UL << (int)(index & 63);
-        if ((bits & bit) == 0)
-        {
-            bits |= bit;
-            _queue.Enqueue(index);
-            Added++;
-        }
-    }
+    internal void Add(uint index) => Add(new ReadOnlySpan<uint>(in index));
 
     internal void Add(ReadOnlySpan<uint> indexes)
     {
+        ulong[] bits = _bits;
+        ulong added = 0;
         foreach (uint index in indexes)
         {
-            Add(index);
+            if (index >> 6 >= (uint)bits.Length)
+            {
+                Grow(index);
+                bits = _bits;
+            }
+
+            ref ulong word = ref bits[index >> 6];
+            ulong bit = 1UL << (int)(index & 63);
+            if ((word & bit) == 0)
+            {
+                word |= bit;
+                _queue.Enqueue(index);
+                added++;
+            }
         }
+
+        Added += added;
     }
+
+    private void Grow(uint index) => Array.Resize(ref _bits, (int)BitOperations.RoundUpToPowerOf2((index >> 6) + 1));
 
     /// <summary>Takes the first ones, as many as there are and fit.</summary>
     internal int Take(Span<uint> into)

@@ -52,6 +52,7 @@ internal sealed partial class ExportTransform<TPrefix>
     // Routes of one set nearly always come together, so what matters is that the memory stays in a near cache.
     private const int MaxMemo = 2048;
     private const int MaxPlain = 32768;
+    private const int LongestNlri = 17;
     private const uint DefaultLocalPref = 100;
 
     // Calico: a kernel route without metric counts as 1024, and LOCAL_PREF is what is left of the largest signed value.
@@ -68,6 +69,7 @@ internal sealed partial class ExportTransform<TPrefix>
     private ushort _lastPeer;
     private IRoutePolicy<TPrefix>? _lastPolicy;
     private bool _lastAcceptsAll;
+    private bool _lastFitsAll;
     private uint _lastExported;
     private int _lastFixedLength;
     private ExportReason _lastReason;
@@ -100,6 +102,9 @@ internal sealed partial class ExportTransform<TPrefix>
         exported = 0;
         return false;
     }
+
+    /// <summary>Whether the last answer holds for every prefix with the same set and source.</summary>
+    internal bool RepeatsForAll(IRoutePolicy<TPrefix> policy) => _lastAttribute != 0 && _lastAcceptsAll && _lastFitsAll && ReferenceEquals(policy, _lastPolicy);
 
     /// <summary>
     /// The exported attribute set of one path; 0, with the reason, when it is not announced. The id is valid until the next call: the caller takes
@@ -138,6 +143,7 @@ internal sealed partial class ExportTransform<TPrefix>
         ref Memo memo = ref Find(attribute, source, edit);
         (_lastAttribute, _lastPeer, _lastPolicy, _lastAcceptsAll) = (unseen ? attribute : 0, peer, policy, policy.AcceptsAll);
         (_lastExported, _lastFixedLength, _lastReason) = (memo.Exported, memo.FixedLength, memo.Reason);
+        _lastFitsAll = memo.Exported == 0 || memo.FixedLength + LongestNlri <= _key.MaxMessageLength;
         return Fitting(prefix, out reason);
     }
 

@@ -57,50 +57,135 @@ public sealed partial class UpdateGroup<TPrefix>
 
     private void ComputeBest(ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best, bool encode)
     {
+        int end;
+        for (int start = 0; start < indexes.Length; start = end)
+        {
+            ref readonly BestPath<TPrefix> first = ref best[start];
+            uint exported = first.Attr == 0 ? 0 : ExportOf(first);
+            end = start + 1;
+            if (first.Attr == 0 || _transform.RepeatsForAll(_policy))
+            {
+                while (end < indexes.Length && best[end].Attr == first.Attr && best[end].Peer == first.Peer)
+                {
+                    end++;
+                }
+            }
+
+            if (exported == 0)
+            {
+                Retract(indexes[start..end], best[start..end], encode);
+            }
+            else
+            {
+                Announce(indexes[start..end], best[start..end], new AdjRibOutEntry(exported, first.Peer, 0), encode);
+            }
+        }
+    }
+
+    /// <summary>Prefixes whose best path is of the same set and peer.</summary>
+    private void Announce(ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best, AdjRibOutEntry now, bool encode)
+    {
+        // While a walk is on, whom a prefix is for depends on the prefix.
+        bool alike = encode && _walks.Count == 0;
+        LogTarget target = default;
+        bool known = false;
+        int added = 0;
+        int taken = 0;
         for (int i = 0; i < indexes.Length; i++)
         {
             uint index = indexes[i];
-            ref readonly BestPath<TPrefix> path = ref best[i];
-            AdjRibOutEntry old = _adjRibOut.Get(index, 0);
-            AdjRibOutEntry now = default;
-            if (path.Attr != 0)
-            {
-                uint exported = ExportOf(path);
-                now = exported == 0 ? default : new AdjRibOutEntry(exported, path.Peer, 0);
-            }
-
-            if (now == old)
+            ref AdjRibOutEntry place = ref _adjRibOut.Place(index);
+            AdjRibOutEntry old = place;
+            if (old == now)
             {
                 continue;
             }
 
-            if (encode)
+            if (alike && (old.IsNone || old.Source == now.Source))
             {
-                Pack(path.Prefix, index, 0, old, now);
+                if (!known)
+                {
+                    (target, known) = (AllBut(now.Source, 0), true);
+                }
+
+                _packer.Add(best[i].Prefix, 1, now.Attr, target);
+            }
+            else if (encode)
+            {
+                Pack(best[i].Prefix, index, 0, old, now);
             }
 
-            // The prefix index must not be reused before the withdrawal is packed, nor the attribute id.
-            _adjRibOut.Replace(index, 0, old, now);
-            if (!now.IsNone)
+            // The prefix index must not be reused before a withdrawal is packed, nor the attribute id.
+            place = now;
+            taken++;
+            if (old.IsNone)
             {
-                Take(now.Attr);
-                if (old.IsNone)
-                {
-                    _toPin[_pins++] = index;
-                    continue;
-                }
+                added++;
+                _toPin[_pins++] = index;
+                continue;
             }
 
             Drop(old.Attr);
-            if (now.IsNone)
+            if (old.Source != now.Source)
             {
-                if (_withdrawals.IsRecording)
+                _adjRibOut.Counted(old.Source, -1);
+                added++;
+            }
+        }
+
+        _adjRibOut.Counted(now.Source, added);
+        Take(now.Attr, taken);
+    }
+
+    /// <summary>Prefixes of which nothing is announced any more.</summary>
+    private void Retract(ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best, bool encode)
+    {
+        bool alike = encode && _walks.Count == 0;
+        LogTarget target = default;
+        int source = -1;
+        int removed = 0;
+        for (int i = 0; i < indexes.Length; i++)
+        {
+            uint index = indexes[i];
+            AdjRibOutEntry old = _adjRibOut.Get(index, 0);
+            if (old.IsNone)
+            {
+                continue;
+            }
+
+            if (old.Source != source)
+            {
+                if (removed > 0)
                 {
-                    _withdrawals.Add(path.Prefix, 1);
+                    _adjRibOut.Counted((ushort)source, -removed);
                 }
 
-                _toUnpin[_unpins++] = index;
+                (source, removed) = (old.Source, 0);
+                target = alike ? AllBut(old.Source, 0) : default;
             }
+
+            if (alike)
+            {
+                _packer.Add(best[i].Prefix, 1, 0, target);
+            }
+            else if (encode)
+            {
+                Pack(best[i].Prefix, index, 0, old, default);
+            }
+
+            _adjRibOut.Place(index) = default;
+            removed++;
+            Drop(old.Attr);
+            _toUnpin[_unpins++] = index;
+            if (_withdrawals.IsRecording)
+            {
+                _withdrawals.Add(best[i].Prefix, 1);
+            }
+        }
+
+        if (removed > 0)
+        {
+            _adjRibOut.Counted((ushort)source, -removed);
         }
     }
 
@@ -133,7 +218,7 @@ public sealed partial class UpdateGroup<TPrefix>
         return _transform.Export(path.Prefix, path.Attr, path.Peer, _target!, _policy, out _, out _);
     }
 
-    private void Take(uint attribute)
+    private void Take(uint attribute, int count)
     {
         if (attribute != _taken)
         {
@@ -141,7 +226,7 @@ public sealed partial class UpdateGroup<TPrefix>
             _taken = attribute;
         }
 
-        _takenCount++;
+        _takenCount += count;
     }
 
     private void Drop(uint attribute)

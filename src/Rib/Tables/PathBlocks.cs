@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 
 namespace Rib;
@@ -40,13 +41,17 @@ internal sealed class PathBlocks
         }
     }
 
+    /// <summary>A block for one path: <see cref="Allocate"/> of 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal uint AllocateOne() => _free[0] == 0 && (_next & (ChunkSize - 1)) > 1 ? _next++ : Allocate(0);
+
     /// <summary>A block of 2^<paramref name="size"/> paths with unspecified content; never 0.</summary>
     internal uint Allocate(int size)
     {
         uint block = _free[size];
         if (block != 0)
         {
-            _free[size] = Span(block, 1)[0].Attr;
+            _free[size] = At(block).Attr;
             return block;
         }
 
@@ -76,11 +81,14 @@ internal sealed class PathBlocks
 
     internal void Free(uint block, int size)
     {
-        Span(block, 1)[0].Attr = _free[size];
+        At(block).Attr = _free[size];
         _free[size] = block;
     }
 
-    internal ref Path At(uint block) => ref _chunks[block >> ChunkBits][block & (ChunkSize - 1)];
+    // A chunk has as many paths as the mask lets through.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ref Path At(uint block) =>
+        ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_chunks[block >> ChunkBits]), (nint)(block & (ChunkSize - 1)));
 
     internal Span<Path> Span(uint block, int count) => _chunks[block >> ChunkBits].AsSpan((int)(block & (ChunkSize - 1)), count);
 

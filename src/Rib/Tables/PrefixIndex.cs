@@ -69,7 +69,12 @@ internal sealed class PrefixIndex<TPrefix>
 
     internal long Bytes => (_slots.Length * 8L) + (_chunks.Length * (long)ChunkSize * Unsafe.SizeOf<PrefixEntry<TPrefix>>());
 
-    internal ref PrefixEntry<TPrefix> this[uint index] => ref _chunks[index >> ChunkBits][index & (ChunkSize - 1)];
+    internal ref PrefixEntry<TPrefix> this[uint index]
+    {
+        // A chunk has as many entries as the mask lets through.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_chunks[index >> ChunkBits]), (nint)(index & (ChunkSize - 1)));
+    }
 
     /// <summary>Asks the processor for the slots of prefixes that are looked up next.</summary>
     internal void Prefetch(ReadOnlySpan<TPrefix> prefixes)
@@ -108,7 +113,25 @@ internal sealed class PrefixIndex<TPrefix>
         }
     }
 
+    /// <summary>Asks for the slots, or with <paramref name="entries"/> for the entries, of indexes that are removed next.</summary>
+    internal unsafe void PrefetchRemoval(ReadOnlySpan<uint> indexes, bool entries)
+    {
+        if (!Sse.IsSupported)
+        {
+            return;
+        }
+
+        int mask = _slots.Length - 1;
+        ref ulong first = ref MemoryMarshal.GetArrayDataReference(_slots);
+        foreach (uint index in indexes)
+        {
+            ref PrefixEntry<TPrefix> entry = ref this[index];
+            Sse.Prefetch0(entries ? Unsafe.AsPointer(ref entry) : Unsafe.AsPointer(ref Unsafe.Add(ref first, (int)TagOf(entry.Prefix) & mask)));
+        }
+    }
+
     /// <summary>The block of the prefix, if its slot is the first one looked at; else 0.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal uint BlockOf(in TPrefix prefix)
     {
         ulong slot = FirstSlot(prefix);
@@ -136,7 +159,9 @@ internal sealed class PrefixIndex<TPrefix>
         return false;
     }
 
-    internal uint FindOrAdd(in TPrefix prefix)
+    /// <summary>The entry of a prefix; one without paths was made just now, or waits to be freed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ref PrefixEntry<TPrefix> FindOrAdd(in TPrefix prefix, out uint index)
     {
         if (Count >= _slots.Length / 4 * 3)
         {
@@ -146,25 +171,31 @@ internal sealed class PrefixIndex<TPrefix>
         uint tag = TagOf(prefix);
         int mask = _slots.Length - 1;
         int at = (int)tag & mask;
+        ulong[] slots = _slots;
         ulong slot;
-        while ((slot = _slots[at]) != 0)
+        while ((slot = slots[at]) != 0)
         {
-            if ((uint)(slot >> 32) == tag && this[(uint)slot].Prefix.Equals(prefix))
+            if ((uint)(slot >> 32) == tag)
             {
-                return (uint)slot;
+                ref PrefixEntry<TPrefix> known = ref this[(uint)slot];
+                if (known.Prefix.Equals(prefix))
+                {
+                    index = (uint)slot;
+                    return ref known;
+                }
             }
 
             at = (at + 1) & mask;
         }
 
-        uint index = TakeIndex();
+        index = TakeIndex();
         ref PrefixEntry<TPrefix> entry = ref this[index];
         entry = default;
         entry.Prefix = prefix;
         entry.Flags = EntryFlags.InUse;
-        _slots[at] = ((ulong)tag << 32) | index;
+        slots[at] = ((ulong)tag << 32) | index;
         Count++;
-        return index;
+        return ref entry;
     }
 
     internal void Remove(uint index)
@@ -202,10 +233,13 @@ internal sealed class PrefixIndex<TPrefix>
         Count--;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ulong FirstSlot(in TPrefix prefix) => _slots[(int)TagOf(prefix) & (_slots.Length - 1)];
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint TagOf(in TPrefix prefix) => (uint)(prefix.Hash >> 32);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private uint TakeIndex()
     {
         if (_firstFree != 0)
@@ -217,11 +251,16 @@ internal sealed class PrefixIndex<TPrefix>
 
         if (_limit >> ChunkBits >= (uint)_chunks.Length)
         {
-            Array.Resize(ref _chunks, _chunks.Length + 1);
-            _chunks[^1] = new PrefixEntry<TPrefix>[ChunkSize];
+            AddChunk();
         }
 
         return _limit++;
+    }
+
+    private void AddChunk()
+    {
+        Array.Resize(ref _chunks, _chunks.Length + 1);
+        _chunks[^1] = new PrefixEntry<TPrefix>[ChunkSize];
     }
 
     private void Grow()

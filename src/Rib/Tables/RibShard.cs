@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Bgp.Protocol;
 
 namespace Rib;
@@ -147,11 +148,23 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         Path withId = path;
         withId.Flags |= (ushort)PathFlags.HasPathId;
         int taken = 0;
+        int added = 0;
         for (int i = 0; i < prefixes.Length; i++)
         {
             uint pathId = pathIds.IsEmpty ? 0 : pathIds[i];
-            taken += Store(_index.FindOrAdd(prefixes[i]), pathId == 0 ? path : withId, pathId, ref state) ? 1 : 0;
+            ref PrefixEntry<TPrefix> entry = ref _index.FindOrAdd(prefixes[i], out uint index);
+            if (entry.Count == 0 && pathId == 0)
+            {
+                AddFirst(index, ref entry, path, 0);
+                added++;
+                continue;
+            }
+
+            taken += Store(index, ref entry, pathId == 0 ? path : withId, pathId, ref state) ? 1 : 0;
         }
+
+        Counted(ref state, path, added);
+        taken += added;
 
         // The caller's own reference keeps the set until here.
         if (taken > 0)
@@ -163,17 +176,37 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     /// <summary>Removes the peer's path to each prefix; unknown ones are no error.</summary>
     public void Unreach(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer)
     {
+        // References that removed paths held on one set: neighbours in a withdrawal often came together.
+        uint released = 0;
+        int count = 0;
         for (int i = 0; i < prefixes.Length; i++)
         {
-            if (_index.TryFind(prefixes[i], out uint index))
+            if (!_index.TryFind(prefixes[i], out uint index))
             {
-                ref PrefixEntry<TPrefix> entry = ref _index[index];
-                int at = Find(entry, peer, pathIds.IsEmpty ? 0 : pathIds[i]);
-                if (at >= 0)
-                {
-                    RemoveAt(index, ref entry, at);
-                }
+                continue;
             }
+
+            ref PrefixEntry<TPrefix> entry = ref _index[index];
+            int at = Find(entry, peer, pathIds.IsEmpty ? 0 : pathIds[i]);
+            if (at < 0)
+            {
+                continue;
+            }
+
+            uint attribute = entry.Count == 1 ? RemoveOnly(index, ref entry) : RemoveOneOf(index, ref entry, at);
+            if (attribute != released && count > 0)
+            {
+                _attributes.Release(released, count);
+                count = 0;
+            }
+
+            released = attribute;
+            count++;
+        }
+
+        if (count > 0)
+        {
+            _attributes.Release(released, count);
         }
     }
 
@@ -264,27 +297,6 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         return cursor >= _index.Limit;
     }
 
-    /// <summary>
-    /// Hands out the prefixes whose selection changed since they were last handed out, each once; how many were written. Indexes without paths may
-    /// be reused after the next call unless pinned.
-    /// </summary>
-    public int DrainChanges(Span<uint> into)
-    {
-        FreeLeaving();
-        int count = _dirty.Dequeue(into);
-        foreach (uint index in into[..count])
-        {
-            ref PrefixEntry<TPrefix> entry = ref _index[index];
-            entry.Flags &= ~EntryFlags.Dirty;
-            if (entry.Count == 0)
-            {
-                Leave(index, ref entry);
-            }
-        }
-
-        return count;
-    }
-
     /// <inheritdoc/>
     public TPrefix PrefixAt(uint index) => _index[index].Prefix;
 
@@ -335,37 +347,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     /// <inheritdoc/>
     public RibPeer? PeerAt(ushort peer) => peer < _peers.Length ? _peers[peer].Peer : null;
 
-    /// <inheritdoc/>
-    public void Pin(uint index) => _index[index].Pins++;
-
-    /// <inheritdoc/>
-    public void Pin(ReadOnlySpan<uint> indexes)
-    {
-        foreach (uint index in indexes)
-        {
-            _index[index].Pins++;
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Unpin(uint index)
-    {
-        ref PrefixEntry<TPrefix> entry = ref _index[index];
-        if (--entry.Pins == 0 && entry.Count == 0 && (entry.Flags & EntryFlags.Dirty) == 0)
-        {
-            Leave(index, ref entry);
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Unpin(ReadOnlySpan<uint> indexes)
-    {
-        foreach (uint index in indexes)
-        {
-            Unpin(index);
-        }
-    }
-
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsEligible(in Path path) => (path.Flags & (ushort)(PathFlags.Filtered | PathFlags.Unresolved)) == 0;
 
     private ref PeerState StateOf(ushort peer)
@@ -378,13 +360,20 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         return ref _peers[peer];
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private int Find(in PrefixEntry<TPrefix> entry, ushort peer, uint pathId)
     {
-        if (entry.Count == 0)
+        if (entry.Count == 1 && pathId == 0)
         {
-            return -1;
+            ref Path only = ref _blocks.At(entry.Block);
+            return only.Peer == peer && (only.Flags & (ushort)PathFlags.HasPathId) == 0 ? 0 : -1;
         }
 
+        return entry.Count == 0 ? -1 : FindAmong(entry, peer, pathId);
+    }
+
+    private int FindAmong(in PrefixEntry<TPrefix> entry, ushort peer, uint pathId)
+    {
         ReadOnlySpan<Path> paths = _blocks.Span(entry.Block, entry.Count);
         for (int i = 0; i < paths.Length; i++)
         {
@@ -399,9 +388,8 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     }
 
     /// <summary>Stores a path; whether it holds one more reference to its attribute set, which the caller takes.</summary>
-    private bool Store(uint index, in Path path, uint pathId, ref PeerState state)
+    private bool Store(uint index, ref PrefixEntry<TPrefix> entry, in Path path, uint pathId, ref PeerState state)
     {
-        ref PrefixEntry<TPrefix> entry = ref _index[index];
         int at = Find(entry, path.Peer, pathId);
         if (at >= 0)
         {
@@ -440,11 +428,16 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             return false;
         }
 
-        state.Paths++;
-        state.Filtered += path.Flags & (ushort)PathFlags.Filtered;
-        TotalPaths++;
+        Counted(ref state, path, 1);
         Append(index, ref entry, path, pathId);
         return true;
+    }
+
+    private void Counted(ref PeerState state, in Path path, int added)
+    {
+        state.Paths += added;
+        state.Filtered += (path.Flags & (ushort)PathFlags.Filtered) * added;
+        TotalPaths += added;
     }
 
     private void Mark(uint index, ref PrefixEntry<TPrefix> entry, int at, in Path old, PathAttributes attributes)
@@ -523,9 +516,10 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void AddFirst(uint index, ref PrefixEntry<TPrefix> entry, in Path path, uint pathId)
     {
-        uint block = _blocks.Allocate(0);
+        uint block = _blocks.AllocateOne();
         _blocks.At(block) = path;
         _blocks.SetPathId(block, pathId);
         (entry.Block, entry.Class, entry.Count) = (block, 0, 1);
@@ -566,10 +560,11 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         }
     }
 
-    private void RemoveAt(uint index, ref PrefixEntry<TPrefix> entry, int at)
+    private void RemoveAt(uint index, ref PrefixEntry<TPrefix> entry, int at) =>
+        _attributes.Release(entry.Count == 1 ? RemoveOnly(index, ref entry) : RemoveOneOf(index, ref entry, at));
+
+    private void Uncount(in Path removed)
     {
-        Span<Path> paths = _blocks.Span(entry.Block, entry.Count);
-        Path removed = paths[at];
         ref PeerState state = ref _peers[removed.Peer];
         state.Paths--;
         state.Filtered -= removed.Flags & (ushort)PathFlags.Filtered;
@@ -579,26 +574,42 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         }
 
         TotalPaths--;
+    }
+
+    /// <summary>Removes the only path of a prefix; returns its attribute set, on which the caller gives up the path's reference.</summary>
+    private uint RemoveOnly(uint index, ref PrefixEntry<TPrefix> entry)
+    {
+        Path removed = _blocks.At(entry.Block);
+        Uncount(removed);
+        _blocks.SetPathId(entry.Block, 0);
+        _blocks.Free(entry.Block, entry.Class);
+        entry.Count = 0;
+        entry.Block = 0;
+        entry.Flags &= ~EntryFlags.AnyMed;
+        if (IsEligible(removed))
+        {
+            MarkDirty(index, ref entry);
+        }
+        else if (entry.Pins == 0 && (entry.Flags & EntryFlags.Dirty) == 0)
+        {
+            Leave(index, ref entry);
+        }
+
+        return removed.Attr;
+    }
+
+    /// <summary>The same for one path of several.</summary>
+    private uint RemoveOneOf(uint index, ref PrefixEntry<TPrefix> entry, int at)
+    {
+        Span<Path> paths = _blocks.Span(entry.Block, entry.Count);
+        Path removed = paths[at];
+        Uncount(removed);
         Path head = paths[0];
         int last = entry.Count - 1;
         paths[at] = paths[last];
         _blocks.SetPathId(entry.Block + (uint)at, _blocks.PathId(entry.Block + (uint)last));
         entry.Count--;
-        if (entry.Count == 0)
-        {
-            _blocks.Free(entry.Block, entry.Class);
-            entry.Block = 0;
-            entry.Flags &= ~EntryFlags.AnyMed;
-            if (IsEligible(removed))
-            {
-                MarkDirty(index, ref entry);
-            }
-            else if (entry.Pins == 0 && (entry.Flags & EntryFlags.Dirty) == 0)
-            {
-                Leave(index, ref entry);
-            }
-        }
-        else if (IsEligible(removed))
+        if (IsEligible(removed))
         {
             bool anyMed = (entry.Flags & EntryFlags.AnyMed) != 0;
             if (at == 0 || anyMed)
@@ -616,7 +627,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             Elect(ref entry);
         }
 
-        _attributes.Release(removed.Attr);
+        return removed.Attr;
     }
 
     private void NoteChange(uint index, ref PrefixEntry<TPrefix> entry, in Path oldHead, in Path changed)
@@ -633,39 +644,6 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         IsEligible(changed) && (_options.AllPaths || (_options.Multipath && changed.Rank == best.Rank));
 
     private static bool IsSame(in Path a, in Path b) => a.Attr == b.Attr && a.Peer == b.Peer && a.Rank == b.Rank && (byte)a.Flags == (byte)b.Flags;
-
-    private void MarkDirty(uint index, ref PrefixEntry<TPrefix> entry)
-    {
-        if ((entry.Flags & EntryFlags.Dirty) == 0)
-        {
-            entry.Flags |= EntryFlags.Dirty;
-            _dirty.Enqueue(index);
-        }
-    }
-
-    private void Leave(uint index, ref PrefixEntry<TPrefix> entry)
-    {
-        if ((entry.Flags & EntryFlags.Leaving) == 0)
-        {
-            entry.Flags |= EntryFlags.Leaving;
-            _leaving.Add(index);
-        }
-    }
-
-    private void FreeLeaving()
-    {
-        foreach (uint index in _leaving)
-        {
-            ref PrefixEntry<TPrefix> entry = ref _index[index];
-            entry.Flags &= ~EntryFlags.Leaving;
-            if (entry.Count == 0 && entry.Pins == 0 && (entry.Flags & EntryFlags.Dirty) == 0)
-            {
-                _index.Remove(index);
-            }
-        }
-
-        _leaving.Clear();
-    }
 
     private void Enlarge(ref PrefixEntry<TPrefix> entry)
     {
