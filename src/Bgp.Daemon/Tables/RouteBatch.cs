@@ -132,7 +132,7 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
     internal override int Execute(RibLoop<TPrefix> loop)
     {
         bool current = loop.IsCurrent(Peer, Session);
-        int window = -2 * PrefetchWindow;
+        int window = -3 * PrefetchWindow;
         for (int i = 0; i < _runCount; i++)
         {
             ref Run run = ref _runs[i];
@@ -140,9 +140,13 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
             {
                 for (; window < run.Start + run.Count; window += PrefetchWindow)
                 {
-                    Prefetch(loop.Shard, window + (2 * PrefetchWindow), 0);
-                    Prefetch(loop.Shard, window + PrefetchWindow, 1);
-                    Prefetch(loop.Shard, window, 2);
+                    Prefetch(loop.Shard, window + (3 * PrefetchWindow), 0);
+                    Prefetch(loop.Shard, window + (2 * PrefetchWindow), 1);
+                    Prefetch(loop.Shard, window + PrefetchWindow, 2);
+                    if (run.Attr == 0)
+                    {
+                        Prefetch(loop.Shard, window, 3);
+                    }
                 }
 
                 ReadOnlySpan<TPrefix> prefixes = _prefixes.AsSpan(run.Start, run.Count);

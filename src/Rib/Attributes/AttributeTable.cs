@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Bgp.Protocol;
 
 namespace Rib;
@@ -67,9 +69,22 @@ public sealed class AttributeTable
     /// <summary>
     /// The id of the set with these canonical octets, which becomes known if it was not. The caller owns one reference. Safe from any thread.
     /// </summary>
-    public uint Intern(ReadOnlySpan<byte> canonical)
+    public uint Intern(ReadOnlySpan<byte> canonical) => Intern(canonical, PathAttributes.HashOf(canonical));
+
+    /// <summary>
+    /// The first half of <see cref="Intern(ReadOnlySpan{byte})"/>: the hash, and a request to the processor for what the second half looks at first, which lies
+    /// anywhere in some megabytes. Worth it for a caller that has something else to do in between.
+    /// </summary>
+    public ulong Prepare(ReadOnlySpan<byte> canonical)
     {
         ulong hash = PathAttributes.HashOf(canonical);
+        _stripes[(int)hash & StripeMask].Prefetch((uint)(hash >> 32));
+        return hash;
+    }
+
+    /// <summary>The second half: <paramref name="hash"/> is what <see cref="Prepare"/> said of the same octets.</summary>
+    public uint Intern(ReadOnlySpan<byte> canonical, ulong hash)
+    {
         int stripe = (int)hash & StripeMask;
         return (_stripes[stripe].Intern(canonical, (uint)(hash >> 32)) << StripeBits) | (uint)stripe;
     }
@@ -93,6 +108,22 @@ public sealed class AttributeTable
         if (Interlocked.Add(ref stripe.At(id >> StripeBits).References, -n) == 0)
         {
             stripe.Reclaim(id >> StripeBits);
+        }
+    }
+
+    /// <summary>Asks the processor for what <see cref="Release"/> of the last reference will look at. Only while a reference is held.</summary>
+    public void PrefetchRelease(uint id)
+    {
+        Stripe stripe = StripeOf(id);
+        stripe.Prefetch(stripe.At(id >> StripeBits).Tag);
+    }
+
+    /// <summary>Asks the processor for the count of references to a set.</summary>
+    public unsafe void PrefetchCount(uint id)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(Unsafe.AsPointer(ref StripeOf(id).At(id >> StripeBits)));
         }
     }
 
@@ -132,6 +163,16 @@ public sealed class AttributeTable
         }
 
         internal ref Entry At(uint id) => ref Volatile.Read(ref _chunks)[id >> ChunkBits][id & (ChunkSize - 1)];
+
+        internal unsafe void Prefetch(uint tag)
+        {
+            // Without the lock: an array that is being replaced at this moment is no worse a hint than none.
+            ulong[] slots = Volatile.Read(ref _slots);
+            if (Sse.IsSupported)
+            {
+                Sse.Prefetch0(Unsafe.AsPointer(ref slots[(int)tag & (slots.Length - 1)]));
+            }
+        }
 
         internal ReadOnlySpan<byte> Canonical(uint id)
         {

@@ -197,10 +197,21 @@ internal sealed partial class ExportTransform<TPrefix>
         memo.Attribute = attribute;
         memo.Source = source;
         memo.Edit = edit;
-        memo.Reason = Rewrite(_attributes.Canonical(attribute), source, edit, out ReadOnlySpan<byte> exported);
+        ReadOnlySpan<byte> exported;
+        ulong preparedHash;
+        if (edit is null && TryTakePrepared(attribute, source.Index, out exported, out preparedHash))
+        {
+            memo.Reason = ExportReason.Advertised;
+        }
+        else
+        {
+            memo.Reason = Rewrite(_attributes.Canonical(attribute), source, edit, out exported);
+            preparedHash = PathAttributes.HashOf(exported);
+        }
+
         if (memo.Reason == ExportReason.Advertised)
         {
-            memo.Exported = _attributes.Intern(exported);
+            memo.Exported = _attributes.Intern(exported, preparedHash);
             memo.FixedLength = _packer.FixedLength(exported);
         }
 

@@ -47,6 +47,8 @@ public sealed partial class UpdateGroup<TPrefix>
         }
         finally
         {
+            // Ids in it may be others' by the next step.
+            _transform.ClearAhead();
             SettleTaken();
             SettleDropped();
             _rib.Pin(_toPin.AsSpan(0, _pins));
@@ -57,6 +59,7 @@ public sealed partial class UpdateGroup<TPrefix>
 
     private void ComputeBest(ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best, bool encode)
     {
+        LookAhead(indexes, best);
         int end;
         for (int start = 0; start < indexes.Length; start = end)
         {
@@ -78,6 +81,33 @@ public sealed partial class UpdateGroup<TPrefix>
             else
             {
                 Announce(indexes[start..end], best[start..end], new AdjRibOutEntry(exported, first.Peer, 0), encode);
+            }
+        }
+    }
+
+    /// <summary>Begins what the step will need and is slow to come.</summary>
+    private void LookAhead(ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best)
+    {
+        uint last = 0;
+        uint lastOld = 0;
+        bool room = true;
+        for (int i = 0; i < indexes.Length; i++)
+        {
+            uint attribute = best[i].Attr;
+            if (attribute == 0)
+            {
+                uint old = _adjRibOut.Get(indexes[i], 0).Attr;
+                if (old != lastOld && old != 0)
+                {
+                    _attributes.PrefetchRelease(old);
+                }
+
+                lastOld = old;
+            }
+            else if (attribute != last && room)
+            {
+                room = _transform.Ahead(best[i].Prefix, attribute, best[i].Peer, _policy);
+                last = attribute;
             }
         }
     }

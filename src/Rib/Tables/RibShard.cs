@@ -106,7 +106,8 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
 
     /// <summary>
     /// Asks the processor for what <see cref="Reach"/> and <see cref="Unreach"/> of these prefixes will touch, one step of the chain per
-    /// call: the slot (<paramref name="step"/> 0), the entry that it names (1), the entry's paths (2). A caller with many prefixes runs the steps over them a window
+    /// call: the slot (<paramref name="step"/> 0), the entry that it names (1), the entry's paths (2), and, for withdrawals only, the place of a path's attribute
+    /// set in its table (3). A caller with many prefixes runs the steps over them a window
     /// apart, so that each miss overlaps with the work on the prefixes before.
     /// </summary>
     public void Prefetch(ReadOnlySpan<TPrefix> prefixes, int step)
@@ -119,7 +120,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             case 1:
                 _index.PrefetchEntries(prefixes);
                 break;
-            default:
+            case 2:
                 foreach (ref readonly TPrefix prefix in prefixes)
                 {
                     uint block = _index.BlockOf(prefix);
@@ -130,6 +131,25 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
                 }
 
                 break;
+            default:
+                PrefetchSets(prefixes);
+                break;
+        }
+    }
+
+    private void PrefetchSets(ReadOnlySpan<TPrefix> prefixes)
+    {
+        uint last = 0;
+        foreach (ref readonly TPrefix prefix in prefixes)
+        {
+            uint block = _index.BlockOf(prefix);
+            uint attribute = block == 0 ? 0 : _blocks.At(block).Attr;
+            if (attribute != last && attribute != 0)
+            {
+                _attributes.PrefetchRelease(attribute);
+            }
+
+            last = attribute;
         }
     }
 
