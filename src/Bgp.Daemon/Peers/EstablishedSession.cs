@@ -271,9 +271,7 @@ internal sealed class EstablishedSession
             return;
         }
 
-        uint id = _context.Attributes.Intern(canonical);
-        family.Reach(nlri, id);
-        _context.Attributes.Release(id);
+        family.Reach(nlri, canonical);
     }
 
     private InboundFamily<TPrefix> Join<TPrefix>(

@@ -11,8 +11,8 @@ internal abstract class InboundFamily
     /// <summary>The family.</summary>
     internal abstract AfiSafi Family { get; }
 
-    /// <summary>Adds reachable NLRI with an interned attribute set. The caller keeps its own reference.</summary>
-    internal abstract void Reach(ReadOnlySpan<byte> nlri, uint attr);
+    /// <summary>Adds reachable NLRI with the canonical octets of their attribute set.</summary>
+    internal abstract void Reach(ReadOnlySpan<byte> nlri, ReadOnlySpan<byte> canonical);
 
     /// <summary>Adds withdrawn NLRI.</summary>
     internal abstract void Unreach(ReadOnlySpan<byte> nlri);
@@ -84,38 +84,126 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     internal override bool MustWait => Volatile.Read(ref _outstanding) >= MaxOutstanding;
 
     /// <inheritdoc/>
-    internal override void Reach(ReadOnlySpan<byte> nlri, uint attr)
+    internal override void Reach(ReadOnlySpan<byte> nlri, ReadOnlySpan<byte> canonical)
     {
-        uint scoped = 0;
+        ulong hash = loop.Attributes.Prepare(canonical);
         lock (_gate)
         {
+            bool drained = ImportEdit.IsDrained(peer, canonical);
+            if (IsPlain && _policy is null && !drained && Interface == 0)
+            {
+                // Nothing asks for what is in the set.
+                ReachPlain(nlri, canonical, hash);
+                return;
+            }
+
+            uint attr = loop.Attributes.Intern(canonical, hash);
             try
             {
-                // Most sets are not looked at here at all: nothing asks for what is in them.
-                bool drained = ImportEdit.IsDrained(loop.Attributes, peer, attr);
-                PathAttributes? attributes = _policy is not null || drained || Interface != 0 ? loop.Attributes.Get(attr) : null;
-                if (Interface != 0 && (attributes!.LinkLocalNextHop is { IsNone: false } local || (local = attributes.NextHop).IsLinkLocal))
-                {
-                    attr = scoped = AttributeEditing.WithNextHop(loop.Attributes, attributes, local.WithScope(Interface));
-                    attributes = loop.Attributes.Get(scoped);
-                }
-
-                while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
-                {
-                    if (NlriScope.IsRoutable(prefix))
-                    {
-                        Keep(prefix, pathId, attr);
-                        Judge(prefix, pathId, attr, attributes, drained);
-                    }
-                }
+                ReachJudged(nlri, attr, drained);
             }
             finally
             {
-                ForgetEdit();
-                if (scoped != 0)
+                loop.Attributes.Release(attr);
+            }
+        }
+    }
+
+    /// <summary>Whether prefixes go into batches as they come, but for what a policy says.</summary>
+    private bool IsPlain => !addPath && _kept is null;
+
+    private void ReachPlain(ReadOnlySpan<byte> nlri, ReadOnlySpan<byte> canonical, ulong hash)
+    {
+        // The reference that interning gives goes over to the first run that begins.
+        uint attr = 0;
+        bool owned = false;
+        while (!nlri.IsEmpty)
+        {
+            RouteBatch<TPrefix> batch = BatchWithRoom();
+            int count = Read(ref nlri, batch.Room, routable: true);
+            if (attr == 0)
+            {
+                // Only now: by now the place in the table, which was asked for before, is near.
+                attr = loop.Attributes.Intern(canonical, hash);
+                owned = true;
+            }
+
+            if (count == 0)
+            {
+                break;
+            }
+
+            if (batch.Append(count, attr) && !TakeOver(ref owned))
+            {
+                loop.Attributes.AddRef(attr);
+            }
+        }
+
+        if (owned)
+        {
+            loop.Attributes.Release(attr);
+        }
+    }
+
+    private static bool TakeOver(ref bool owned)
+    {
+        bool was = owned;
+        owned = false;
+        return was;
+    }
+
+    private RouteBatch<TPrefix> BatchWithRoom()
+    {
+        if (_batch is { HasRoom: false })
+        {
+            HandOver(later: _gateIsHeld);
+        }
+
+        return _batch ??= loop.RentBatch(this, peer.Index, session);
+    }
+
+    /// <summary>Reads prefixes until the field ends or <paramref name="into"/> is full; the number of those that are kept.</summary>
+    private static int Read(ref ReadOnlySpan<byte> nlri, Span<TPrefix> into, bool routable)
+    {
+        int count = 0;
+        ReadOnlySpan<byte> rest = nlri;
+        while (count < into.Length && TPrefix.TryRead(ref rest, out TPrefix prefix))
+        {
+            into[count] = prefix;
+            count += !routable || NlriScope.IsRoutable(prefix) ? 1 : 0;
+        }
+
+        nlri = rest;
+        return count;
+    }
+
+    private void ReachJudged(ReadOnlySpan<byte> nlri, uint attr, bool drained)
+    {
+        uint scoped = 0;
+        try
+        {
+            PathAttributes? attributes = _policy is not null || drained || Interface != 0 ? loop.Attributes.Get(attr) : null;
+            if (Interface != 0 && (attributes!.LinkLocalNextHop is { IsNone: false } local || (local = attributes.NextHop).IsLinkLocal))
+            {
+                attr = scoped = AttributeEditing.WithNextHop(loop.Attributes, attributes, local.WithScope(Interface));
+                attributes = loop.Attributes.Get(scoped);
+            }
+
+            while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
+            {
+                if (NlriScope.IsRoutable(prefix))
                 {
-                    loop.Attributes.Release(scoped);
+                    Keep(prefix, pathId, attr);
+                    Judge(prefix, pathId, attr, attributes, drained);
                 }
+            }
+        }
+        finally
+        {
+            ForgetEdit();
+            if (scoped != 0)
+            {
+                loop.Attributes.Release(scoped);
             }
         }
     }
@@ -125,6 +213,17 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
     {
         lock (_gate)
         {
+            if (IsPlain)
+            {
+                int count;
+                while (!nlri.IsEmpty && (count = Read(ref nlri, BatchWithRoom().Room, routable: false)) > 0)
+                {
+                    _batch!.Append(count, 0);
+                }
+
+                return;
+            }
+
             while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
             {
                 Keep(prefix, pathId, 0);
@@ -391,8 +490,11 @@ internal static class ImportEdit
     internal static readonly PolicyEdit Drained = new() { LocalPref = 0 };
 
     /// <summary>GRACEFUL_SHUTDOWN from an external neighbour; an internal one has set LOCAL_PREF itself.</summary>
-    internal static bool IsDrained(AttributeTable table, RibPeer peer, uint attr) =>
-        peer.Kind == PeerKind.Ebgp && PathAttributes.HasCommunity(table.Canonical(attr), Community.GracefulShutdown);
+    internal static bool IsDrained(AttributeTable table, RibPeer peer, uint attr) => IsDrained(peer, table.Canonical(attr));
+
+    /// <inheritdoc cref="IsDrained(AttributeTable, RibPeer, uint)"/>
+    internal static bool IsDrained(RibPeer peer, ReadOnlySpan<byte> canonical) =>
+        peer.Kind == PeerKind.Ebgp && PathAttributes.HasCommunity(canonical, Community.GracefulShutdown);
 
     /// <summary>The set with a rule's changes, interned: the caller owns one reference.</summary>
     internal static uint Apply(AttributeTable table, PathAttributes attributes, PolicyEdit edit, RibPeer peer)

@@ -106,6 +106,26 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
         return true;
     }
 
+    /// <summary>Whether <see cref="Append"/> can add something.</summary>
+    internal bool HasRoom => _count < MaxPrefixes && _runCount < MaxRuns;
+
+    /// <summary>Where prefixes without identifiers may be written that <see cref="Append"/> adds. Only for a sender without identifiers.</summary>
+    internal Span<TPrefix> Room => _prefixes.AsSpan(_count);
+
+    /// <summary>Adds the first prefixes in <see cref="Room"/>; true tells that a run began, which owns one reference to the attribute set.</summary>
+    internal bool Append(int count, uint attr)
+    {
+        bool begins = _runCount == 0 || _runs[_runCount - 1].Attr != attr || _runs[_runCount - 1].Flags != PathFlags.None;
+        if (begins)
+        {
+            _runs[_runCount++] = new Run(_count, 0, attr, PathFlags.None);
+        }
+
+        _runs[_runCount - 1].Count += count;
+        _count += count;
+        return begins;
+    }
+
     /// <summary>Adds one more prefix without an identifier to the run that the last one began; false when it needs <see cref="TryAdd"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryContinue(in TPrefix prefix, uint attr, PathFlags flags)

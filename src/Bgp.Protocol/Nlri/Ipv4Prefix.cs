@@ -48,7 +48,31 @@ public readonly struct Ipv4Prefix : IPrefix<Ipv4Prefix>
     public static Ipv4Prefix Create(IpAddr address, int length) => new(address.V4Value, length);
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool TryRead(ref ReadOnlySpan<byte> source, out Ipv4Prefix prefix)
+    {
+        if (source.Length < 5)
+        {
+            return TryReadShort(ref source, out prefix);
+        }
+
+        int length = source[0];
+        if (length > 32)
+        {
+            prefix = default;
+            return false;
+        }
+
+        // In 64 bits, where a shift by 32 is one.
+        uint address = BinaryPrimitives.ReadUInt32BigEndian(source[1..]);
+        ulong mask = 0xFFFFFFFF00000000 >> length;
+        prefix = new Ipv4Prefix(((ulong)(address & (uint)mask) << 8) | (uint)length);
+        source = source[(1 + ((length + 7) >> 3))..];
+        return true;
+    }
+
+    /// <summary>The same near the end of a field.</summary>
+    private static bool TryReadShort(ref ReadOnlySpan<byte> source, out Ipv4Prefix prefix)
     {
         prefix = default;
         if (source.IsEmpty)
@@ -63,18 +87,10 @@ public readonly struct Ipv4Prefix : IPrefix<Ipv4Prefix>
             return false;
         }
 
-        uint address;
-        if (source.Length >= 5)
+        uint address = 0;
+        for (int i = 0; i < octets; i++)
         {
-            address = BinaryPrimitives.ReadUInt32BigEndian(source[1..]);
-        }
-        else
-        {
-            address = 0;
-            for (int i = 0; i < octets; i++)
-            {
-                address |= (uint)source[1 + i] << (24 - (8 * i));
-            }
+            address |= (uint)source[1 + i] << (24 - (8 * i));
         }
 
         prefix = new Ipv4Prefix(address, length);

@@ -181,9 +181,7 @@ public sealed class SteadyPathTests
             Inbound.Unreach(view.Withdrawn);
             if (!view.Nlri.IsEmpty)
             {
-                uint id = _attributes.Intern(canonical);
-                Inbound.Reach(view.Nlri, id);
-                _attributes.Release(id);
+                Inbound.Reach(view.Nlri, canonical);
             }
 
             Inbound.Flush();
