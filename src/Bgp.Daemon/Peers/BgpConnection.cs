@@ -212,8 +212,17 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
     /// <summary>Handles every complete message. False: the session has ended, nothing more is to be understood.</summary>
     private bool Frame(ref ReadOnlySequence<byte> buffer)
     {
+        // All of them have just arrived.
+        long now = _time.GetTimestamp();
         while (_closed == 0 && !Ended)
         {
+            FrameFirst(ref buffer, now);
+            if (_closed != 0 || Ended)
+            {
+                return false;
+            }
+
+            // What is left is less than a message, or one that lies in two pieces, or wrong.
             if (!MessageFramer.TryReadMessage(ref buffer, MaxMessageLength, out MessageType type, out ReadOnlySequence<byte> body, out NotificationError error))
             {
                 if (error.IsError)
@@ -225,19 +234,36 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
                 return true;
             }
 
-            Volatile.Write(ref _lastReceived, _time.GetTimestamp());
-            ReadOnlySpan<byte> span = body.IsSingleSegment ? body.FirstSpan : Copy(body);
-            if (type == MessageType.Update && Inbound.Length > 0)
-            {
-                _events.OnUpdate(this, span);
-            }
-            else
-            {
-                _events.OnMessage(this, type, span);
-            }
+            Handle(type, body.IsSingleSegment ? body.FirstSpan : Copy(body), now);
         }
 
         return false;
+    }
+
+    /// <summary>Handles the messages that lie in one piece in the first segment.</summary>
+    private void FrameFirst(ref ReadOnlySequence<byte> buffer, long now)
+    {
+        ReadOnlySpan<byte> first = buffer.FirstSpan;
+        ReadOnlySpan<byte> rest = first;
+        while (_closed == 0 && !Ended && MessageFramer.TryReadMessage(ref rest, MaxMessageLength, out MessageType type, out ReadOnlySpan<byte> body))
+        {
+            Handle(type, body, now);
+        }
+
+        buffer = buffer.Slice(first.Length - rest.Length);
+    }
+
+    private void Handle(MessageType type, ReadOnlySpan<byte> body, long now)
+    {
+        Volatile.Write(ref _lastReceived, now);
+        if (type == MessageType.Update && Inbound.Length > 0)
+        {
+            _events.OnUpdate(this, body);
+        }
+        else
+        {
+            _events.OnMessage(this, type, body);
+        }
     }
 
     /// <summary>Whether the session layer is done with this connection and only its last message is on the way out.</summary>

@@ -44,6 +44,7 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
 
     // Far enough ahead that a line from memory is there in time, near enough that it is still there.
     private const int PrefetchWindow = 24;
+    private const int PrefetchRuns = 3;
 
     private readonly TPrefix[] _prefixes = new TPrefix[MaxPrefixes];
     private readonly Run[] _runs = new Run[MaxRuns];
@@ -158,6 +159,7 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
             ref Run run = ref _runs[i];
             if (current)
             {
+                PrefetchSets(loop.Attributes, i);
                 for (; window < run.Start + run.Count; window += PrefetchWindow)
                 {
                     Prefetch(loop.Shard, window + (3 * PrefetchWindow), 0);
@@ -211,6 +213,20 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
         }
 
         _count = _runCount = 0;
+    }
+
+    /// <summary>The sets of the next runs were written by the reader, on another core.</summary>
+    private void PrefetchSets(AttributeTable attributes, int run)
+    {
+        if (run + (2 * PrefetchRuns) < _runCount && _runs[run + (2 * PrefetchRuns)].Attr is not 0 and uint far)
+        {
+            attributes.PrefetchCount(far);
+        }
+
+        if (run + PrefetchRuns < _runCount && _runs[run + PrefetchRuns].Attr is not 0 and uint near)
+        {
+            attributes.PrefetchOctets(near);
+        }
     }
 
     private void Prefetch(RibShard<TPrefix> shard, int from, int step)

@@ -55,6 +55,25 @@ public static class MessageFramer
         return true;
     }
 
+    /// <summary>
+    /// The same for octets that lie in one piece, and without error: false says that the other form has to look, be it because octets are missing.
+    /// Nearly every message of a neighbour in full flow lies so.
+    /// </summary>
+    public static bool TryReadMessage(ref ReadOnlySpan<byte> buffer, int maxLength, out MessageType type, out ReadOnlySpan<byte> body)
+    {
+        type = MessageType.None;
+        body = default;
+        if (buffer.Length < BgpConstants.HeaderLength || CheckHeader(buffer[..BgpConstants.HeaderLength], maxLength, out int length).IsError || buffer.Length < length)
+        {
+            return false;
+        }
+
+        type = (MessageType)buffer[18];
+        body = buffer[BgpConstants.HeaderLength..length];
+        buffer = buffer[length..];
+        return true;
+    }
+
     /// <summary>Judges 19 octets of header; <paramref name="length"/> is the length of the whole message.</summary>
     public static NotificationError CheckHeader(ReadOnlySpan<byte> header, int maxLength, out int length)
     {

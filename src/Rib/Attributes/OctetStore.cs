@@ -1,5 +1,8 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Rib;
 
@@ -100,6 +103,20 @@ internal sealed class OctetStore
     /// <summary>The octets at an address.</summary>
     internal ReadOnlySpan<byte> Read(uint address, int length) =>
         Volatile.Read(ref _octets)[address >> OffsetBits].AsSpan((int)(address & OffsetMask) << 3, length);
+
+    /// <summary>Asks the processor for the first octets at an address, as many as most sets have.</summary>
+    internal unsafe void Prefetch(uint address, int length)
+    {
+        if (Sse.IsSupported)
+        {
+            ref byte first = ref MemoryMarshal.GetReference(Read(address, length));
+            Sse.Prefetch0(Unsafe.AsPointer(ref first));
+            if (length > 64)
+            {
+                Sse.Prefetch0(Unsafe.AsPointer(ref Unsafe.Add(ref first, 64)));
+            }
+        }
+    }
 
     /// <summary>Gives a block back.</summary>
     internal void Free(uint address)

@@ -27,6 +27,25 @@ public sealed class MessageFramerTests
     }, iter: 3000);
 
     [Test]
+    public void Octets_in_one_piece_give_whole_messages_alone_and_keep_the_rest() => Gen.Select(s_streams, Gen.Int[0, 9000], Gen.Int[0, 60]).Sample((messages, length, damaged) =>
+    {
+        byte[] stream = [.. messages.SelectMany(static message => message)];
+        stream[Math.Min(damaged * 7, stream.Length - 1)] ^= damaged > 40 ? (byte)0x80 : (byte)0;
+        length = Math.Min(length, stream.Length);
+        ReadOnlySequence<byte> sequence = new(stream, 0, length);
+        ReadOnlySpan<byte> rest = stream.AsSpan(0, length);
+        while (MessageFramer.TryReadMessage(ref sequence, 4096, out MessageType type, out ReadOnlySequence<byte> body, out _))
+        {
+            if (!MessageFramer.TryReadMessage(ref rest, 4096, out MessageType again, out ReadOnlySpan<byte> same) || again != type || !same.SequenceEqual(body.FirstSpan))
+            {
+                return false;
+            }
+        }
+
+        return !MessageFramer.TryReadMessage(ref rest, 4096, out _, out _) && rest.Length == sequence.Length;
+    }, iter: 3000);
+
+    [Test]
     public void Every_prefix_of_a_message_asks_for_more_and_consumes_nothing()
     {
         foreach (byte[] message in s_messages)
