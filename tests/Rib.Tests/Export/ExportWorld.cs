@@ -197,6 +197,42 @@ internal sealed class ExportWorld
         }
     }
 
+    /// <summary>
+    /// What a feed is like: one neighbour announces or withdraws many prefixes, in stretches that share a route; now and then a stretch of one prefix each, so
+    /// that one turn sees very many sets.
+    /// </summary>
+    internal void ActInBulk()
+    {
+        RibPeer source = Neighbours[_random.Next(Neighbours.Length)].Peer;
+        int longest = _random.Next(4) == 0 ? 1 : 20;
+        int next = _random.Next(Prefixes.Length);
+        RouteSpec[] few = [.. Enumerable.Range(0, 1 + _random.Next(3)).Select(_ => RouteSpec.Random(_random, source.Kind))];
+        for (int left = _random.Next(Prefixes.Length); left > 0;)
+        {
+            RouteSpec? spec = _random.Next(3) == 0 ? null : _random.Next(2) == 0 ? few[_random.Next(few.Length)] : RouteSpec.Random(_random, source.Kind);
+            for (int i = 1 + _random.Next(longest); i > 0; i--, left--, next++)
+            {
+                Ipv4Prefix prefix = Prefixes[next % Prefixes.Length];
+                if (spec is null)
+                {
+                    Withdraw(source.Index, prefix, 0);
+                }
+                else
+                {
+                    Announce(source.Index, prefix, 0, spec);
+                }
+            }
+        }
+    }
+
+    internal void CheckPending()
+    {
+        foreach (UpdateGroup<Ipv4Prefix> group in Groups)
+        {
+            Assert.That(group.Pending, Is.LessThanOrEqualTo((int)Shard.IndexLimit), $"{Where}: dirty prefixes");
+        }
+    }
+
     internal void TurnIfDue()
     {
         if (!_turnDue)

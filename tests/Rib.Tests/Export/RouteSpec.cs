@@ -161,6 +161,8 @@ internal sealed class TestPolicy(int version) : IRoutePolicy<Ipv4Prefix>
 
     public string ContentKey => $"test{version}";
 
+    public bool AcceptsAll => version == 0;
+
     public PolicyResult Evaluate(in Ipv4Prefix prefix, PathAttributes attributes, in PolicyContext context)
     {
         string text = prefix.ToString();

@@ -34,6 +34,25 @@ public sealed class UpdateGroupModelTests
         s_detachments += world.Detachments;
     }
 
+    [TestCaseSource(nameof(AllSeeds))]
+    public void Every_neighbour_holds_what_the_model_says_when_much_changes_at_once(int seed)
+    {
+        ExportWorld world = new(seed, (seed % 3) switch { 0 => s_tight, 1 => s_medium, _ => new GroupLimits() }, prefixes: 500) { TurnBudget = 700 };
+        for (world.Step = 0; world.Step < 40; world.Step++)
+        {
+            world.ActInBulk();
+            world.Act();
+            world.CheckPending();
+            if (world.Step % 10 == 9)
+            {
+                world.Settle();
+                world.CheckContent();
+            }
+        }
+
+        world.CheckEnd();
+    }
+
     [OneTimeTearDown]
     public void The_seeds_reach_what_they_are_for()
     {
