@@ -120,8 +120,8 @@ public sealed partial class PathAttributesParser
 
     private UpdateError Failure(in UpdateView view)
     {
-        // RFC 7606 section 5.2: with nothing announced it is not certain that the prefixes were found, so withdrawing is not enough.
-        if (_action == UpdateAction.TreatAsWithdraw && view.HasReachableNlri)
+        // RFC 7606 section 5.2: attributes other than MP_UNREACH_NLRI, and nothing announced: it is not certain that the prefixes were found, so withdrawing is not enough.
+        if (_action == UpdateAction.TreatAsWithdraw && (view.HasReachableNlri || IsUnreachAlone(view.Attributes)))
         {
             return new UpdateError(UpdateAction.TreatAsWithdraw, default, _attribute, _reason);
         }
@@ -131,6 +131,13 @@ public sealed partial class PathAttributesParser
             ? NotificationError.WithData(ErrorCode.UpdateMessage, _subcode, view.Attributes[_start[code]..(_offset[code] + _length[code])])
             : new NotificationError(ErrorCode.UpdateMessage, _subcode);
         return UpdateError.Reset(notification, _reason!, _attribute);
+    }
+
+    /// <summary>Whether MP_UNREACH_NLRI is all that there is. Nothing but its flags can be wrong here, and what it withdraws has been read.</summary>
+    private bool IsUnreachAlone(ReadOnlySpan<byte> attributes)
+    {
+        const int code = (int)AttributeCode.MpUnreachNlri;
+        return Seen(code) && _start[code] == 0 && _offset[code] + _length[code] == attributes.Length;
     }
 
     private void Note(UpdateAction action, AttributeCode attribute, byte subcode, string reason)

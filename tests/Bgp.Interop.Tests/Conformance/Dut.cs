@@ -62,6 +62,13 @@ public sealed class Dut
 
     private static string ControlSocket => Path.Combine(s_folder, "dut.sock");
 
+    /// <summary>Memory of the daemon that is resident now.</summary>
+    internal static long ResidentKilobytes()
+    {
+        string line = File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{s_process!.Pid}/status")).First(static line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
+        return long.Parse(line.AsSpan(6).Trim().TrimEnd(" kB"), CultureInfo.InvariantCulture);
+    }
+
     internal static Speaker AsClient => Observer(SeesAsClient);
 
     internal static Speaker FromOutside => Observer(SeesFromOutside);

@@ -11,7 +11,7 @@ public sealed class UpdateTests
     /// <summary>The community that marks the earlier route.</summary>
     private const string Earlier = "FDE80001";
 
-    private static readonly List<UpdateCase> s_cases = [.. AttributeCases.Build(), .. UnknownAttributeCases.Build(), .. StructureCases.Build()];
+    private static readonly List<UpdateCase> s_cases = [.. AttributeCases.Build(), .. UnknownAttributeCases.Build(), .. StructureCases.Build(), .. FinePrintCases.Build()];
 
     public static IEnumerable<TestCaseData> Cases => s_cases.Select(static (item, index) => new TestCaseData(index).SetArgDisplayNames(item.ToString()));
 

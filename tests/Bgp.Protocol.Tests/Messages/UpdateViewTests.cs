@@ -133,4 +133,20 @@ public sealed class UpdateViewTests
         UpdateView.TryParse(Vectors.Update("", attributes + rest, nlri), Vectors.Session(), out UpdateView view);
         Assert.That(new PathAttributesParser().Parse(view, Vectors.Session(), new AttributeRules(), out _, out _).Action, Is.EqualTo(expected));
     }
+
+    /// <summary>RFC 7606 section 5.2 speaks of attributes other than MP_UNREACH_NLRI: wrong flags of that one alone leave its prefixes as they are.</summary>
+    [TestCase("C00F07 000201 18 20010D", UpdateAction.TreatAsWithdraw)]
+    [TestCase("000F07 000201 18 20010D", UpdateAction.TreatAsWithdraw)]
+    [TestCase("D00F0007 000201 18 20010D", UpdateAction.TreatAsWithdraw)]
+    [TestCase("A00F07 000201 18 20010D", UpdateAction.None, TestName = "Partial is not judged")]
+    [TestCase("C00F07 000201 18 20010D 400101 00", UpdateAction.SessionReset)]
+    [TestCase("400101 00 C00F07 000201 18 20010D", UpdateAction.SessionReset)]
+    [TestCase("C00F07 000201 18 20010D 40", UpdateAction.SessionReset)]
+    [TestCase("800F07 000201 18 20010D 40", UpdateAction.SessionReset)]
+    public void What_only_withdraws_resets_the_session_for_the_sake_of_other_attributes_alone(string attributes, UpdateAction expected)
+    {
+        Assert.That(UpdateView.TryParse(Vectors.Update("", attributes, ""), Vectors.Session(), out UpdateView view).IsError, Is.False);
+        Assert.That(new PathAttributesParser().Parse(view, Vectors.Session(), new AttributeRules(), out _, out _).Action, Is.EqualTo(expected));
+        Assert.That(view.MpUnreach.Nlri.Length, Is.EqualTo(4));
+    }
 }
