@@ -31,6 +31,10 @@ internal sealed partial class PeerSession
                 }
 
                 break;
+            case MessageType.Update when Established?.Connection == connection:
+                // A session without a family, which has no channel to the tables: nothing is taken from its UPDATEs, but they are checked.
+                ((IConnectionEvents)this).OnUpdate(connection, body);
+                break;
             case MessageType.RouteRefresh when Established is { } session && session.Connection == connection:
                 NotificationError refused = RouteRefreshMessage.TryParse(body, session.Negotiated.EnhancedRefresh, out RouteRefreshMessage refresh);
                 if (refused.IsError)

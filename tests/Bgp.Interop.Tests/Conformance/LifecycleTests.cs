@@ -283,6 +283,24 @@ public sealed class LifecycleTests
         End(endless);
     }
 
+    /// <summary>RFC 4271 section 4.2: the hold time runs between messages, not between octets.</summary>
+    [Test]
+    public void Octets_that_make_no_message_do_not_keep_a_session()
+    {
+        using Speaker speaker = SessionTests.Reach(Dut.Short, Stage.Established);
+        speaker.Send(Octets.Header(4096, Octets.UpdateType));
+        Stopwatch watch = Stopwatch.StartNew();
+        Received? notification = null;
+        for (int i = 0; i < 100 && (notification = speaker.WaitForNotification(100)) is null; i++)
+        {
+            speaker.Send(Octets.Zeros(1));
+        }
+
+        Assert.That(notification?.Text, Is.EqualTo("NOTIFICATION 4/0 "), () => $"{speaker.Messages()}\n{Dut.Tail()}");
+        Assert.That(watch.Elapsed.TotalSeconds, Is.InRange(2.5, 6));
+        Assert.That(speaker.WaitForClose());
+    }
+
     [TestCase("FIN")]
     [TestCase("RST")]
     [TestCase("Cease")]

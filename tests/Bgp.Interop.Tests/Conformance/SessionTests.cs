@@ -12,7 +12,7 @@ public sealed class SessionTests
 {
     private const string Canary = "192.0.2.0/24";
 
-    private static readonly List<SessionCase> s_cases = [.. HeaderCases.Build(), .. OpenCases.Build(), .. CapabilityCases.Build(), .. MessageCases.Build()];
+    private static readonly List<SessionCase> s_cases = [.. HeaderCases.Build(), .. OpenCases.Build(), .. CapabilityCases.Build(), .. MessageCases.Build(), .. CombinedCases.Build()];
 
     public static IEnumerable<TestCaseData> Cases => s_cases.Select(static (item, index) => new TestCaseData(index).SetArgDisplayNames(item.ToString()));
 
