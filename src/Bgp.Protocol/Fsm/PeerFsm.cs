@@ -34,7 +34,7 @@ public readonly record struct PeerAction(ConnectionSide Side, SessionAction Acti
 /// </summary>
 /// <remarks>
 /// Collisions (RFC 4271 section 6.8 with RFC 6286 section 2.3): when a valid OPEN arrives on one connection while the other is in OpenConfirm, the
-/// connection opened by the speaker with the higher identifier stays (equal identifiers: the higher AS number). That rule alone loses both connections when each
+/// connection opened by the speaker with the higher identifier stays (equal identifiers: the higher AS number); the neighbour may as well have opened both. That rule alone loses both connections when each
 /// side has decided before it hears of the other's decision: one establishes the connection that it opened and drops the other, while the neighbour drops
 /// the first one in favour of the second. So a connection that is going to lose does not become a session while the other one may still win: its
 /// KEEPALIVE waits until that one has its OPEN (and wins) or ends, or until the neighbour sends more than a KEEPALIVE, and so has decided. While a session is established a
@@ -182,14 +182,10 @@ public sealed class PeerFsm
         }
 
         bool established = State == SessionState.Established;
-        if (_incoming is { State: SessionState.OpenConfirm })
+        if (_incoming is { State: SessionState.OpenConfirm or SessionState.Established })
         {
-            return IncomingVerdict.RefuseCollision;
-        }
-
-        if (_incoming is { State: SessionState.Established })
-        {
-            // The restarted neighbour's new connection needs a machine of its own; the old session's continues as "outgoing" until the OPEN.
+            // Only an OPEN on the new connection shows a collision, or a restart of the neighbour: it needs a machine of its own, and the old one continues as "outgoing".
+            // Then the rule for collisions says what RFC 4271 section 6.8 does: against a higher identifier "outgoing", the existing connection, is closed, else the new one.
             if (_outgoing.State > SessionState.Active)
             {
                 return IncomingVerdict.RefuseCollision;
@@ -295,7 +291,8 @@ public sealed class PeerFsm
 
     private static ConnectionSide Other(ConnectionSide side) => side == ConnectionSide.Outgoing ? ConnectionSide.Incoming : ConnectionSide.Outgoing;
 
-    private bool MustWait(ConnectionSide side) => side == Loser && StateOf(side) == SessionState.OpenConfirm && StateOf(Other(side)) == SessionState.OpenSent;
+    // Of two connections that the neighbour opened it can expect no more than the rule: a KEEPALIVE on the first one is the end of the second.
+    private bool MustWait(ConnectionSide side) => !_outgoing.IsIncoming && side == Loser && StateOf(side) == SessionState.OpenConfirm && StateOf(Other(side)) == SessionState.OpenSent;
 
     private void GoOn(ConnectionSide side, List<PeerAction> actions)
     {

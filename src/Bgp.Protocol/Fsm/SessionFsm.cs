@@ -213,6 +213,9 @@ public sealed class SessionFsm(SessionTimes times, bool passive, bool incoming)
     /// <summary>Current state.</summary>
     public SessionState State { get; private set; } = incoming ? SessionState.Active : SessionState.Idle;
 
+    /// <summary>Whether the neighbour opened the connection.</summary>
+    public bool IsIncoming => incoming;
+
     /// <summary>Negotiated hold time in seconds; 0 for none. From OpenConfirm on.</summary>
     public int HoldTime => _holdTime;
 

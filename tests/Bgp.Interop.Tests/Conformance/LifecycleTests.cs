@@ -139,6 +139,63 @@ public sealed class LifecycleTests
         Lab(static () => Dut.AsClient.Find(V4) is null, "the route goes with the session's end for good");
     }
 
+    /// <summary>RFC 4271 section 6.8: until a second connection has brought a valid OPEN there is no collision, and the first is none of its business.</summary>
+    [TestCase(false, TestName = "A second connection that says wrong things does not cost the first one that is opening")]
+    [TestCase(true, TestName = "A second connection that says wrong things does not cost the session that it would replace")]
+    public void A_second_connection_that_says_wrong_things_does_not_cost_the_first(bool established)
+    {
+        Identity who = established ? Dut.Restarting with { More = s_gracefulRestart } : Dut.OpeningInternal;
+        (string Name, byte[] Sent)[] wrong =
+        [
+            ("nothing", []),
+            ("half a header", Octets.Header(100, Octets.Open)[..10]),
+            ("a wrong marker", Octets.Zeros(19)),
+            ("an unknown type", Octets.Header(19, 9)),
+            ("another AS", OpenCases.Raw(who, [0], asn: 65000)),
+            ("another version", OpenCases.Raw(who, [0], version: 3)),
+            ("our identifier", OpenCases.Raw(who, [0], id: Dut.RouterId)),
+            ("identifier 0", OpenCases.Raw(who, [0], id: 0)),
+            ("hold time 1", OpenCases.Raw(who, [0], hold: 1)),
+            ("a parameter that overruns", OpenCases.Raw(who, [2, 2, 9])),
+            ("KEEPALIVE", Octets.KeepaliveMessage),
+            ("UPDATE", RouteSet.For(who).Announce(V4)),
+            ("NOTIFICATION", Octets.NotificationMessage(6, 2)),
+            ("Hard Reset", Octets.NotificationMessage(6, 9, 6, 2)),
+        ];
+        using Speaker first = SessionTests.Reach(who, established ? Stage.Established : Stage.OpenConfirm);
+        if (established)
+        {
+            // What comes before the first route or End-of-RIB counts as a collision, not as a restart.
+            Dut.Settle(first);
+        }
+
+        foreach ((string name, byte[] sent) in wrong)
+        {
+            foreach (bool abort in (bool[])[false, true])
+            {
+                Speaker second = Speaker.Connect(who);
+                Assert.That(second.WaitForMessage(static _ => true)?.Type, Is.EqualTo(Octets.Open), name);
+                second.Send(sent);
+                if (sent.Length > 18)
+                {
+                    Assert.That(second.WaitForClose(), name);
+                }
+
+                if (abort)
+                {
+                    second.Abort();
+                }
+
+                second.Dispose();
+            }
+        }
+
+        first.Send(Octets.KeepaliveMessage);
+        Dut.Settle(first);
+        Assert.That(first.Count(Octets.Notification), Is.Zero);
+        End(first);
+    }
+
     /// <summary>RFC 4271 section 6.8 with RFC 6286 section 2.3, in both orders of the OPENs.</summary>
     [TestCase(false, true)]
     [TestCase(false, false)]
@@ -162,6 +219,38 @@ public sealed class LifecycleTests
         winner.Send(Octets.KeepaliveMessage);
         Dut.Settle(winner);
         End(winner);
+    }
+
+    /// <summary>The same where the neighbour opened both: the existing connection is in OpenConfirm when the OPEN arrives on the new one.</summary>
+    [TestCase(false)]
+    [TestCase(true)]
+    public void Of_two_connections_of_the_neighbour_the_existing_one_gives_way_to_a_higher_identifier(bool oursIsHigher)
+    {
+        Identity who = Dut.OpeningInternal with { RouterId = oursIsHigher ? 0x0A4D0029u : 0x0B000001u };
+        using Speaker existing = SessionTests.Reach(who, Stage.OpenConfirm);
+        using Speaker created = SessionTests.Reach(who, Stage.OpenSent);
+        created.Send(who.OpenMessage());
+        (Speaker winner, Speaker loser) = oursIsHigher ? (existing, created) : (created, existing);
+        Assert.That(loser.WaitForNotification()?.Text, Is.EqualTo("NOTIFICATION 6/7 "), $"loser {loser.Messages()}, winner {winner.Messages()}\n{Dut.Tail()}");
+        Assert.That(loser.WaitForClose());
+        Assert.That(winner.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, winner.Messages());
+        winner.Send(Octets.KeepaliveMessage);
+        Dut.Settle(winner);
+        End(winner);
+    }
+
+    [TestCase(0x0A4D0029u)]
+    [TestCase(0x0B000001u)]
+    public void A_second_connection_without_an_OPEN_ends_when_the_first_becomes_a_session(uint id)
+    {
+        Identity who = Dut.OpeningInternal with { RouterId = id };
+        using Speaker first = SessionTests.Reach(who, Stage.OpenConfirm);
+        using Speaker second = SessionTests.Reach(who, Stage.OpenSent);
+        first.Send(Octets.KeepaliveMessage);
+        Assert.That(second.WaitForNotification()?.Text, Is.EqualTo("NOTIFICATION 6/7 "), $"{second.Messages()}\n{Dut.Tail()}");
+        Assert.That(second.WaitForClose());
+        Dut.Settle(first);
+        End(first);
     }
 
     [Test]

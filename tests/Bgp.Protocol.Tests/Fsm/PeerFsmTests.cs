@@ -173,6 +173,40 @@ public sealed class PeerFsmTests
         Assert.That(peer.StateOf(ConnectionSide.Outgoing), Is.EqualTo(SessionState.Idle));
     }
 
+    /// <summary>RFC 4271 section 6.8: the local system closes the connection that already exists where its identifier is the lower one, else the newly created one.</summary>
+    [TestCase(LowId, HighId, ConnectionSide.Outgoing)]
+    [TestCase(HighId, LowId, ConnectionSide.Incoming)]
+    public void Of_two_connections_that_the_neighbour_opened_the_rule_decides_too(uint ours, uint theirs, ConnectionSide loser)
+    {
+        PeerFsm peer = new(new SessionTimes(), passive: false, ours, 64512);
+        peer.Start(_actions);
+        Assert.That(peer.Accept(_actions), Is.EqualTo(IncomingVerdict.Accept));
+        peer.Open(ConnectionSide.Incoming, theirs, 64512, 90, gracefulRestart: false, _actions);
+        Assert.That(peer.Accept(_actions), Is.EqualTo(IncomingVerdict.Accept));
+        Assert.That(peer.StateOf(ConnectionSide.Outgoing), Is.EqualTo(SessionState.OpenConfirm), "the existing one goes on, on the other side");
+        _actions.Clear();
+        peer.Open(ConnectionSide.Incoming, theirs, 64512, 90, gracefulRestart: false, _actions);
+        Assert.That(Notifications(), Is.EqualTo(new[] { (loser, ErrorCode.Cease, CeaseSubcode.CollisionResolution) }));
+        ConnectionSide winner = loser == ConnectionSide.Outgoing ? ConnectionSide.Incoming : ConnectionSide.Outgoing;
+        peer.Step(winner, new SessionEvent(SessionEventKind.KeepaliveReceived), _actions);
+        Assert.That(peer.StateOf(winner), Is.EqualTo(SessionState.Established));
+        Assert.That(peer.NeedsIdleHold, Is.False);
+    }
+
+    [Test]
+    public void The_first_of_two_connections_that_the_neighbour_opened_does_not_wait_for_the_second()
+    {
+        PeerFsm peer = new(new SessionTimes(), passive: false, LowId, 64512);
+        peer.Start(_actions);
+        peer.Accept(_actions);
+        peer.Open(ConnectionSide.Incoming, HighId, 64512, 90, gracefulRestart: false, _actions);
+        peer.Accept(_actions);
+        _actions.Clear();
+        peer.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.KeepaliveReceived), _actions);
+        Assert.That(peer.StateOf(ConnectionSide.Outgoing), Is.EqualTo(SessionState.Established));
+        Assert.That(Notifications(), Is.EqualTo(new[] { (ConnectionSide.Incoming, ErrorCode.Cease, CeaseSubcode.CollisionResolution) }));
+    }
+
     [Test]
     public void A_stopped_peer_refuses_connections()
     {
