@@ -182,22 +182,21 @@ public sealed class PeerFsm
         }
 
         bool established = State == SessionState.Established;
-        if (_incoming is { State: SessionState.OpenConfirm or SessionState.Established })
+        bool outgoingIsFree = _outgoing.State is SessionState.Idle or SessionState.Active || (_outgoing.State == SessionState.Connect && _incoming is { State: > SessionState.OpenSent });
+        if (_incoming is { State: >= SessionState.OpenSent } && outgoingIsFree)
         {
             // Only an OPEN on the new connection shows a collision, or a restart of the neighbour: it needs a machine of its own, and the old one continues as "outgoing".
-            // Then the rule for collisions says what RFC 4271 section 6.8 does: against a higher identifier "outgoing", the existing connection, is closed, else the new one.
-            if (_outgoing.State > SessionState.Active)
-            {
-                return IncomingVerdict.RefuseCollision;
-            }
-
             Drive(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.Stop), actions);
             actions.Add(new PeerAction(ConnectionSide.Incoming, new SessionAction(SwapSides)));
             (_outgoing, _incoming) = (_incoming, null);
         }
+        else if (_incoming is { State: SessionState.OpenConfirm or SessionState.Established })
+        {
+            return IncomingVerdict.RefuseCollision;
+        }
         else if (_incoming is { State: SessionState.OpenSent })
         {
-            // The neighbour gave the first one up, or it would not dial again. What waited for that one waits for this one.
+            // There are two already. The neighbour gave this one up, or it would not dial again. What waited for that one waits for this one.
             ConnectionSide? waiting = _waiting;
             _waiting = null;
             Drive(ConnectionSide.Incoming, new SessionEvent(SessionEventKind.TcpFailed), actions);
@@ -239,7 +238,9 @@ public sealed class PeerFsm
             }
             else if (otherState == SessionState.OpenConfirm)
             {
-                ConnectionSide loser = Loser;
+                // Where the neighbour opened both, RFC 4271 section 6.8 asks which of them exists and which is new: the one with this OPEN is.
+                bool isHigher = Loser == ConnectionSide.Incoming;
+                ConnectionSide loser = !_outgoing.IsIncoming ? Loser : isHigher ? side : other;
                 Drive(loser, new SessionEvent(SessionEventKind.CollisionDump), actions, replaced: true);
                 if (loser == side)
                 {

@@ -221,14 +221,25 @@ public sealed class LifecycleTests
         End(winner);
     }
 
-    /// <summary>The same where the neighbour opened both: the existing connection is in OpenConfirm when the OPEN arrives on the new one.</summary>
-    [TestCase(false)]
-    [TestCase(true)]
-    public void Of_two_connections_of_the_neighbour_the_existing_one_gives_way_to_a_higher_identifier(bool oursIsHigher)
+    /// <summary>The same where the neighbour opened both: there is one in OpenConfirm when an OPEN arrives on another, whichever was opened first.</summary>
+    [TestCase(false, 0)]
+    [TestCase(true, 0)]
+    [TestCase(false, 1)]
+    [TestCase(true, 1)]
+    [TestCase(false, 2)]
+    [TestCase(true, 2)]
+    public void Of_two_connections_of_the_neighbour_the_existing_one_gives_way_to_a_higher_identifier(bool oursIsHigher, int order)
     {
         Identity who = Dut.OpeningInternal with { RouterId = oursIsHigher ? 0x0A4D0029u : 0x0B000001u };
-        using Speaker existing = SessionTests.Reach(who, Stage.OpenConfirm);
-        using Speaker created = SessionTests.Reach(who, Stage.OpenSent);
+        using Speaker one = SessionTests.Reach(who, order == 0 ? Stage.OpenConfirm : Stage.OpenSent);
+        using Speaker two = SessionTests.Reach(who, Stage.OpenSent);
+        (Speaker existing, Speaker created) = order == 2 ? (two, one) : (one, two);
+        if (order > 0)
+        {
+            existing.Send(who.OpenMessage());
+            Assert.That(existing.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, existing.Messages());
+        }
+
         created.Send(who.OpenMessage());
         (Speaker winner, Speaker loser) = oursIsHigher ? (existing, created) : (created, existing);
         Assert.That(loser.WaitForNotification()?.Text, Is.EqualTo("NOTIFICATION 6/7 "), $"loser {loser.Messages()}, winner {winner.Messages()}\n{Dut.Tail()}");
