@@ -31,6 +31,9 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
     private const int SmallRead = 4 * 1024;
     private const int LargeRead = 64 * 1024;
 
+    /// <summary>How long the neighbour may take over our last message and its end of the connection.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
     private static readonly PipeOptions s_pipeOptions = new(
         readerScheduler: PipeScheduler.Inline,
         writerScheduler: PipeScheduler.Inline,
@@ -45,6 +48,7 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
     private readonly Pipe _pipe = new(s_pipeOptions);
     private byte[] _scratch = [];
     private int _closed;
+    private ITimer? _patience;
     private long _lastReceived;
     private bool _paused;
     private int _want = SmallRead;
@@ -133,9 +137,26 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
     {
         if (Interlocked.Exchange(ref _closed, 1) == 0)
         {
+            Volatile.Read(ref _patience)?.Dispose();
             Writer.Stop();
             _transport.Dispose();
             _events.OnClosed(this, reason);
+        }
+    }
+
+    /// <summary>
+    /// Sends the last message. The writer ends our direction behind it, and the neighbour is to end its own. One that does not, or does not even read, would
+    /// keep a descriptor and buffers of ours for as long as it likes.
+    /// </summary>
+    internal void End(byte[] last)
+    {
+        Ended = true;
+        Writer.Send(last, last: true);
+        ITimer patience = _time.CreateTimer(static state => ((BgpConnection)state!).Close("the neighbour does not close"), this, s_patience, Timeout.InfiniteTimeSpan);
+        Volatile.Write(ref _patience, patience);
+        if (Volatile.Read(ref _closed) != 0)
+        {
+            patience.Dispose();
         }
     }
 

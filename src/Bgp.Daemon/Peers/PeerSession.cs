@@ -498,14 +498,12 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
                 if (action.Notification is { Code: ErrorCode.Cease, Subcode: CeaseSubcode.CollisionResolution })
                 {
                     // The other connection lives: nothing went down.
-                    connection.Ended = true;
-                    connection.Writer.Send(Encode(action.Notification), last: true);
+                    connection.End(Encode(action.Notification));
                     break;
                 }
 
                 SetDownReason("sent " + NotificationMessage.Text(action.Notification), IsFinal(action.Notification) ? Loss.Final : Loss.Notified);
-                connection.Ended = true;
-                connection.Writer.Send(Encode(ForNeighbour(connection, action.Notification)), last: true);
+                connection.End(Encode(ForNeighbour(connection, action.Notification)));
                 break;
             case SessionActionKind.StartTimer:
                 bool jitter = action.Timer is SessionTimer.Keepalive or SessionTimer.ConnectRetry;

@@ -69,6 +69,9 @@ public sealed class Dut
         return long.Parse(line.AsSpan(6).Trim().TrimEnd(" kB"), CultureInfo.InvariantCulture);
     }
 
+    /// <summary>Descriptors that the daemon has open.</summary>
+    internal static int Descriptors() => Directory.EnumerateFileSystemEntries(string.Create(CultureInfo.InvariantCulture, $"/proc/{s_process!.Pid}/fd")).Count();
+
     internal static Speaker AsClient => Observer(SeesAsClient);
 
     internal static Speaker FromOutside => Observer(SeesFromOutside);

@@ -178,6 +178,35 @@ public sealed class FloodTests
         Assert.That(growth, Is.LessThan(48 * 1024), "kilobytes that the daemon has grown");
     }
 
+    /// <summary>Connections that the daemon ends by its own decision, and that the neighbour neither reads from nor closes.</summary>
+    [Test]
+    public void Who_never_closes_keeps_no_descriptor_of_ours()
+    {
+        Identity who = Dut.OpeningInternal with { RouterId = 0x0B000001 };
+        int before = Dut.Descriptors();
+        List<Socket> open = [];
+        for (int i = 0; i < 40; i++)
+        {
+            // Each gives way to the next one (RFC 4271 section 6.8).
+            Socket socket = Speaker.Dial(who.Address);
+            open.Add(socket);
+            socket.Send(who.OpenMessage());
+            socket.ReceiveTimeout = 5000;
+            byte[] buffer = new byte[4096];
+            for (int count = 0; count < 19 + 19 + 10;)
+            {
+                int more = socket.Receive(buffer, count, buffer.Length - count, SocketFlags.None);
+                Assert.That(more, Is.GreaterThan(0), Dut.Tail);
+                count += more;
+            }
+        }
+
+        Assert.That(Dut.Descriptors() - before, Is.GreaterThan(20), "or this would prove nothing");
+        Rig.Lab.Eventually(() => Dut.Descriptors() - before < 10, "the daemon closes", 15, Dut.Tail);
+        open.ForEach(static socket => socket.Dispose());
+        Carry();
+    }
+
     /// <summary>How long a route of another neighbour takes to an observer and away again.</summary>
     private static TimeSpan Carry()
     {
