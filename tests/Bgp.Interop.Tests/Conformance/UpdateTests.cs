@@ -11,13 +11,18 @@ public sealed class UpdateTests
     /// <summary>The community that marks the earlier route.</summary>
     private const string Earlier = "FDE80001";
 
-    private static readonly List<UpdateCase> s_cases = [.. AttributeCases.Build(), .. UnknownAttributeCases.Build(), .. StructureCases.Build(), .. FinePrintCases.Build()];
+    private static readonly List<UpdateCase> s_cases = [.. AttributeCases.Build(), .. UnknownAttributeCases.Build(), .. StructureCases.Build()];
 
     public static IEnumerable<TestCaseData> Cases => s_cases.Select(static (item, index) => new TestCaseData(index).SetArgDisplayNames(item.ToString()));
 
     /// <summary>Routes of a case that failed must not disturb the next.</summary>
     [TearDown]
-    public void Forget()
+    public void Forget() => ForgetAfterFailure();
+
+    [TestCaseSource(nameof(Cases))]
+    public void An_update_has_the_consequence_that_the_standards_name(int index) => Judge(s_cases[index]);
+
+    internal static void ForgetAfterFailure()
     {
         if (TestContext.CurrentContext.Result.Outcome.Status == NUnit.Framework.Interfaces.TestStatus.Failed)
         {
@@ -25,10 +30,8 @@ public sealed class UpdateTests
         }
     }
 
-    [TestCaseSource(nameof(Cases))]
-    public void An_update_has_the_consequence_that_the_standards_name(int index)
+    internal static void Judge(UpdateCase item)
     {
-        UpdateCase item = s_cases[index];
         Speaker speaker = Dut.Of(item.Who);
         foreach (string target in item.Targets)
         {
@@ -84,4 +87,20 @@ public sealed class UpdateTests
         Dut.AwaitEverywhere(speaker, view => Array.TrueForAll(item.Targets, target => view.Find(target) is null), "the final withdrawal");
         Dut.CheckUp();
     }
+}
+
+/// <summary>The same for <see cref="FinePrintCases"/>; a fixture of their own, because the adapter runs the whole assembly where more than 2,000 tests are selected.</summary>
+[TestFixture]
+[NonParallelizable]
+public sealed class FinePrintTests
+{
+    private static readonly List<UpdateCase> s_cases = FinePrintCases.Build();
+
+    public static IEnumerable<TestCaseData> Cases => s_cases.Select(static (item, index) => new TestCaseData(index).SetArgDisplayNames(item.ToString()));
+
+    [TearDown]
+    public void Forget() => UpdateTests.ForgetAfterFailure();
+
+    [TestCaseSource(nameof(Cases))]
+    public void An_update_has_the_consequence_that_the_fine_print_names(int index) => UpdateTests.Judge(s_cases[index]);
 }
