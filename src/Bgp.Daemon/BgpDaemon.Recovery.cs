@@ -77,7 +77,7 @@ internal sealed partial class BgpDaemon
     private void BeginRecovery()
     {
         _sessionsSince = _time.GetUtcNow();
-        _pruneDone = _kernel is null || _kernel.Adopted == 0;
+        _pruneDone = _kernel is null || (_kernel.Adopted == 0 && _kernel.AdoptedObjects == 0);
         _deferring = _context.ForwardingPreserved && _model.Peers.Count > 0;
         _context.Recovering = _deferring;
         if (_deferring)

@@ -118,7 +118,6 @@ internal sealed partial class BgpDaemon
         Same("kernel.table", old.Kernel.Table, now.Kernel.Table);
         Same("kernel.protocol", old.Kernel.Protocol, now.Kernel.Protocol);
         Same("kernel.families", old.Kernel.Families, now.Kernel.Families);
-        Same("kernel.nexthopObjects", old.Kernel.NexthopObjects, now.Kernel.NexthopObjects);
         return [.. errors];
     }
 
@@ -255,6 +254,7 @@ internal sealed partial class BgpDaemon
             _context.V6.Post(loop => ReplacePolicy(loop, fib, paths));
         }
 
+        _kernel.SetNexthopObjects(now.NexthopObjects);
         if (was.LearnEnabled != now.LearnEnabled || !was.LearnInterfaces.Equals(now.LearnInterfaces) || !was.LearnExcludeInterfaces.Equals(now.LearnExcludeInterfaces)
             || !was.LearnExcludeProtocols.Equals(now.LearnExcludeProtocols) || !was.DirectExcludeInterfaces.Equals(now.DirectExcludeInterfaces) || !old.Pools.Equals(_model.Pools))
         {

@@ -88,6 +88,7 @@ internal sealed partial class BgpDaemon : IDisposable
                     OwnsV4 = model.Kernel.Families.Contains("ipv4"),
                     OwnsV6 = model.Kernel.Families.Contains("ipv6"),
                     Log = text => Log.KernelWarning(_log, text),
+                    NexthopObjects = model.Kernel.NexthopObjects,
                     ReceiveBufferBytes = ReceiveBuffer(),
                 },
                 _feed,

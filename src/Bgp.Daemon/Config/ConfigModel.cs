@@ -243,7 +243,7 @@ public sealed record KernelConfig
     /// <summary>Routes with these next hops are not installed.</summary>
     public ConfigList<Cidr> ExcludeNextHops { get; init; } = [];
 
-    /// <summary>Use RTM_NEWNEXTHOP objects.</summary>
+    /// <summary>Routes are written by the id of a next hop object, which they share.</summary>
     public bool NexthopObjects { get; init; }
 
     /// <summary>Whether the kernel's routes enter the table.</summary>

@@ -43,11 +43,6 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
         {
             sink.Warning(stations, "bmp: this version sends nothing to BMP stations; use 'pipit dump mrt' or 'pipit events -f'");
         }
-
-        if (root.At("kernel", "nexthopObjects") is { } objects && objects.Flag(false))
-        {
-            sink.Warning(objects, "kernel.nexthopObjects: this version writes every route with its own next hops");
-        }
     }
 
     private void Reference(Node? node, string path, string what, string[] names)

@@ -12,10 +12,10 @@ internal sealed class FamilySync<TPrefix>
     private readonly FibOp<TPrefix>[] _ops = new FibOp<TPrefix>[KernelInstaller.BatchLimit];
     private readonly int[] _results = new int[KernelInstaller.BatchLimit];
 
-    internal FamilySync(byte protocol)
+    internal FamilySync(byte protocol, NexthopObjects? objects = null)
     {
-        Mirror = new RouteMirror<TPrefix>(protocol);
-        Diff = new FibDiff<TPrefix>(Mirror);
+        Mirror = new RouteMirror<TPrefix>(protocol, objects);
+        Diff = new FibDiff<TPrefix>(Mirror, objects);
     }
 
     internal RouteMirror<TPrefix> Mirror { get; }

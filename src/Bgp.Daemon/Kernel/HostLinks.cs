@@ -7,7 +7,7 @@ internal sealed class HostLinks
 {
     private readonly record struct AddressKey(int Interface, IpAddr Address, int Length, IpAddr Peer);
 
-    private readonly Dictionary<int, (string Name, bool Up, uint Scan)> _links = [];
+    private readonly Dictionary<int, (string Name, bool Up, bool Carrier, uint Scan)> _links = [];
     private readonly Dictionary<AddressKey, uint> _addresses = [];
     private uint _scan = 1;
 
@@ -26,19 +26,21 @@ internal sealed class HostLinks
     /// <summary>One change of a link.</summary>
     internal readonly record struct LinkChange(int Index, string Name, bool Up, bool Removed);
 
-    internal string NameOf(int index) => _links.TryGetValue(index, out (string Name, bool Up, uint Scan) link) ? link.Name : "";
+    internal string NameOf(int index) => _links.TryGetValue(index, out (string Name, bool Up, bool Carrier, uint Scan) link) ? link.Name : "";
 
-    /// <summary>A link was reported. <paramref name="wentDown"/>: it was up, or was not known, and is down.</summary>
-    internal bool Set(int index, string name, bool up, out bool wentDown)
+    /// <summary>A link was reported. <paramref name="wentDown"/>: it was up, or was not known, and is down; <paramref name="lostCarrier"/> likewise. True when
+    /// what the kernel refused may be possible now.</summary>
+    internal bool Set(int index, string name, bool up, bool carrier, out bool wentDown, out bool lostCarrier)
     {
-        bool known = _links.TryGetValue(index, out (string Name, bool Up, uint Scan) old);
+        bool known = _links.TryGetValue(index, out (string Name, bool Up, bool Carrier, uint Scan) old);
         if (name.Length == 0 && known)
         {
             name = old.Name;
         }
 
-        _links[index] = (name, up, _scan);
+        _links[index] = (name, up, carrier, _scan);
         wentDown = !up && (!known || old.Up);
+        lostCarrier = !carrier && (!known || old.Carrier);
         bool changed = !known || old.Up != up || old.Name != name;
         if (changed)
         {
@@ -46,12 +48,12 @@ internal sealed class HostLinks
             AddressesChanged |= known && old.Name != name;
         }
 
-        return changed;
+        return changed || (carrier && !old.Carrier);
     }
 
     internal bool Remove(int index)
     {
-        if (!_links.Remove(index, out (string Name, bool Up, uint Scan) old))
+        if (!_links.Remove(index, out (string Name, bool Up, bool Carrier, uint Scan) old))
         {
             return false;
         }
@@ -81,7 +83,7 @@ internal sealed class HostLinks
     /// <summary>Removes links that the dump did not show; their indexes are appended.</summary>
     internal void EndLinkScan(List<int> removed)
     {
-        foreach ((int index, (string Name, bool Up, uint Scan) link) in _links)
+        foreach ((int index, (string Name, bool Up, bool Carrier, uint Scan) link) in _links)
         {
             if (link.Scan != _scan)
             {

@@ -67,28 +67,85 @@ internal sealed class KernelInstaller : IDisposable
                 continue;
             }
 
-            writer.AddFlags(Rt.FlagAck);
-            Span<int> slice = results.Slice(done, count);
-            slice.Clear();
-            Batches++;
-            int error = _socket.Send(writer.Written);
-            if (error != 0)
-            {
-                slice.Fill(error);
-                complete = false;
-            }
-            else
-            {
-                complete &= ReadAnswers(first, slice);
-            }
-
+            complete &= Exchange(ref writer, first, results.Slice(done, count));
             done += count;
         }
 
         return complete;
     }
 
+    /// <summary>The same for next hop objects.</summary>
+    internal bool Execute(ReadOnlySpan<NexthopOp> ops, Span<int> results)
+    {
+        bool complete = true;
+        int done = 0;
+        while (done < ops.Length)
+        {
+            NetlinkWriter writer = new(_request);
+            uint first = _sequence;
+            int count = 0;
+            while (done + count < ops.Length && count < BatchLimit)
+            {
+                ref readonly NexthopOp op = ref ops[done + count];
+                if (writer.Length + NexthopCodec.RequestLength(op.Object.Group.Length) > _request.Length)
+                {
+                    break;
+                }
+
+                NexthopCodec.Write(ref writer, op, _sequence++);
+                count++;
+            }
+
+            complete &= Exchange(ref writer, first, results.Slice(done, count));
+            done += count;
+        }
+
+        return complete;
+    }
+
+    /// <summary>Whether the kernel has a next hop object under the id; true also when it does not say.</summary>
+    internal bool HasNexthop(uint id)
+    {
+        NetlinkWriter writer = new(_request);
+        uint sequence = _sequence++;
+        NexthopCodec.WriteGet(ref writer, id, sequence);
+        if (_socket.Send(writer.Written) != 0)
+        {
+            return true;
+        }
+
+        int length;
+        while ((length = _socket.Receive(_answer, wait: false)) > 0)
+        {
+            NetlinkReader reader = new(_answer.AsSpan(0, length));
+            while (reader.TryRead(out NetlinkMessage message))
+            {
+                if (message.Sequence == sequence)
+                {
+                    return message.Type != Rt.NlmsgError || message.Error != Errno.Noent;
+                }
+            }
+        }
+
+        return true;
+    }
+
     public void Dispose() => _socket.Dispose();
+
+    private bool Exchange(ref NetlinkWriter writer, uint first, Span<int> results)
+    {
+        writer.AddFlags(Rt.FlagAck);
+        results.Clear();
+        Batches++;
+        int error = _socket.Send(writer.Written);
+        if (error == 0)
+        {
+            return ReadAnswers(first, results);
+        }
+
+        results.Fill(error);
+        return false;
+    }
 
     private bool ReadAnswers(uint first, Span<int> results)
     {

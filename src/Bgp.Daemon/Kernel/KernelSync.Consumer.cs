@@ -40,6 +40,7 @@ public sealed partial class KernelSync
         Scan(links: true, v4: true, v6: true, through: 0);
         lock (_gate)
         {
+            AdoptedObjects = _objects.OwnCount;
             Adopted = (_options.OwnsV4 ? _v4.Mirror.OwnCount : 0) + (_options.OwnsV6 ? _v6.Mirror.OwnCount : 0);
         }
 
@@ -116,7 +117,7 @@ public sealed partial class KernelSync
 
     private void RetryRefused()
     {
-        int failed = _v4.Diff.FailedCount + _v6.Diff.FailedCount;
+        int failed = _v4.Diff.FailedCount + _v6.Diff.FailedCount + _objects.BrokenCount;
         if (_retryWanted && failed == 0)
         {
             _retryWanted = false;
@@ -125,6 +126,7 @@ public sealed partial class KernelSync
         if (_retryWanted && Due(ref _lastRetry, s_pause, failed <= InlineLimit))
         {
             _retryWanted = false;
+            _objects.Retry();
             _v4.Diff.Retry();
             _v6.Diff.Retry();
         }
@@ -193,6 +195,9 @@ public sealed partial class KernelSync
             case Rt.NewAddr or Rt.DelAddr:
                 HandleAddress(message);
                 break;
+            case Rt.NewNexthop or Rt.DelNexthop:
+                HandleNexthop(message, dump);
+                break;
         }
     }
 
@@ -210,6 +215,11 @@ public sealed partial class KernelSync
             return;
         }
 
+        if (route.NextHopId != 0)
+        {
+            route = WithHops(route);
+        }
+
         if (dump)
         {
             family.Seen(route);
@@ -225,7 +235,7 @@ public sealed partial class KernelSync
 
     private void HandleLink(in NetlinkMessage message, bool dump)
     {
-        if (!LinkCodec.TryReadLink(message.Body, out int index, out string name, out bool up))
+        if (!LinkCodec.TryReadLink(message.Body, out int index, out string name, out bool up, out bool carrier))
         {
             return;
         }
@@ -237,8 +247,8 @@ public sealed partial class KernelSync
         }
         else
         {
-            _retryWanted |= _links.Set(index, name, up, out bool wentDown);
-            if (wentDown && !dump)
+            _retryWanted |= _links.Set(index, name, up, carrier, out bool wentDown, out bool lostCarrier);
+            if (!dump && (wentDown || (lostCarrier && (_installBusy || _objects.CountThrough(index) > 0))))
             {
                 Suspect(index);
             }
@@ -271,15 +281,20 @@ public sealed partial class KernelSync
     // IPv4 routes through the link may be gone without a word. A batch under way may add one to the mirror that is already gone.
     private void Suspect(int index)
     {
-        if (_installBusy || _v4.Mirror.CountThrough(index) > 0)
+        bool objects = _objects.CountThrough(index) > 0;
+        if (_installBusy || objects || _v4.Mirror.CountThrough(index) > 0)
         {
             _suspectLinks.Add(index);
         }
+
+        // Routes of a group do not go with one of its links, but are others then: all have to be seen.
+        _suspectAll |= objects;
     }
 
     private void VerifySuspects()
     {
         int through;
+        bool objects;
         lock (_gate)
         {
             if (_suspectLinks.Count == 0 && !_suspectAll)
@@ -296,16 +311,18 @@ public sealed partial class KernelSync
                 }
             }
 
+            objects = _suspectAll && _objects.Count > 0;
             _suspectLinks.Clear();
             _suspectAll = false;
             _verifications++;
         }
 
-        Scan(links: false, v4: true, v6: false, through);
+        // IPv6 routes go with a word, save those of objects where nexthop_compat_mode is 0.
+        Scan(links: false, v4: true, v6: objects, through, objects);
     }
 
     // Consumer thread, lock not held.
-    private void Scan(bool links, bool v4, bool v6, int through)
+    private void Scan(bool links, bool v4, bool v6, int through, bool objects = true)
     {
         lock (_gate)
         {
@@ -328,6 +345,11 @@ public sealed partial class KernelSync
         if (links)
         {
             complete &= ScanLinks();
+        }
+
+        if (objects)
+        {
+            complete &= ScanNexthops();
         }
 
         if (v4)
@@ -413,6 +435,10 @@ public sealed partial class KernelSync
         {
             RouteCodec.WriteDump(ref writer, family, _options.Table, through, sequence);
         }
+        else if (type == Rt.GetNexthop)
+        {
+            NexthopCodec.WriteGet(ref writer, 0, sequence);
+        }
         else
         {
             LinkCodec.WriteDump(ref writer, type, sequence);
@@ -445,6 +471,12 @@ public sealed partial class KernelSync
                         // ENOENT: the table does not exist yet; ENODEV: the link that was asked for is gone. Both are empty answers.
                         int end = message.Error;
                         bool empty = end is 0 or Errno.Noent or Errno.Nodev;
+                        if (type == Rt.GetNexthop && end is Errno.Opnotsupp or Errno.Inval)
+                        {
+                            NoNexthopObjects();
+                            empty = true;
+                        }
+
                         _lastError = empty ? _lastError : $"dump {type}: {Errno.Name(end)}";
                         return !interrupted && empty;
                     }

@@ -26,6 +26,7 @@ public sealed partial class KernelSync : IDisposable
     private readonly FamilySync<Ipv4Prefix> _v4;
     private readonly FamilySync<Ipv6Prefix> _v6;
     private readonly HostLinks _links = new();
+    private readonly NexthopObjects _objects;
     private NetlinkSocket? _monitor;
     private NetlinkSocket? _dump;
     private KernelInstaller? _installer;
@@ -44,12 +45,16 @@ public sealed partial class KernelSync : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         (_options, _events, _time) = (options, events, time);
-        _v4 = new FamilySync<Ipv4Prefix>(options.Protocol);
-        _v6 = new FamilySync<Ipv6Prefix>(options.Protocol);
+        _objects = new NexthopObjects(options.Protocol, options.Table, options.NexthopObjects);
+        _v4 = new FamilySync<Ipv4Prefix>(options.Protocol, _objects);
+        _v6 = new FamilySync<Ipv6Prefix>(options.Protocol, _objects);
     }
 
     /// <summary>Routes of ours that the first dump found.</summary>
     public int Adopted { get; private set; }
+
+    /// <summary>Next hop objects of ours that the first dump found.</summary>
+    public int AdoptedObjects { get; private set; }
 
     /// <summary>Counters.</summary>
     public KernelSyncStatistics Statistics
@@ -62,7 +67,7 @@ public sealed partial class KernelSync : IDisposable
                     _requests, _requestErrors, _installer?.Batches ?? 0, _notifications, _ownEchoes, _malformed, _overruns, _resyncs, _verifications,
                     _links.LinkCount, _links.AddressCount, _v4.Mirror.Count, _v6.Mirror.Count, _v4.Mirror.OwnCount, _v6.Mirror.OwnCount,
                     _v4.Diff.DesiredCount, _v6.Diff.DesiredCount, _v4.Diff.PendingCount, _v6.Diff.PendingCount, _v4.Diff.FailedCount, _v6.Diff.FailedCount,
-                    _lastError);
+                    _objects.Count, _objects.OwnCount, _lastError);
             }
         }
     }
@@ -74,7 +79,7 @@ public sealed partial class KernelSync : IDisposable
         {
             lock (_gate)
             {
-                return !_scanning && !_installBusy && !_resyncWanted && _v4.Diff.PendingCount + _v6.Diff.PendingCount == 0;
+                return !_scanning && !_installBusy && !_resyncWanted && _v4.Diff.PendingCount + _v6.Diff.PendingCount + _objects.QueuedCount == 0;
             }
         }
     }
@@ -86,6 +91,11 @@ public sealed partial class KernelSync : IDisposable
         _monitor = new NetlinkSocket(
             _options.ReceiveBufferBytes, [Rt.RtGroupLink, Rt.RtGroupIpv4Ifaddr, Rt.RtGroupIpv6Ifaddr, Rt.RtGroupIpv4Route, Rt.RtGroupIpv6Route]);
         _monitor.IgnoreEchoesOf(_installer.PortId);
+        if (!_monitor.TryJoin(Rt.RtGroupNexthop))
+        {
+            NoNexthopObjects();
+        }
+
         _dump = new NetlinkSocket(1 << 20, []);
         _wake = new EventFd();
         _audit = _time.CreateTimer(_ => RequestResync(), null, _options.AuditInterval, _options.AuditInterval);
@@ -108,6 +118,7 @@ public sealed partial class KernelSync : IDisposable
         lock (_gate)
         {
             int pruned = (_options.OwnsV4 ? _v4.Diff.Prune() : 0) + (_options.OwnsV6 ? _v6.Diff.Prune() : 0);
+            _objects.Prune();
             Install();
             return pruned;
         }
@@ -128,6 +139,7 @@ public sealed partial class KernelSync : IDisposable
                 _v6.Diff.RemoveAll();
             }
 
+            _objects.Prune();
             while (_installer is not null && (_v4.Diff.QueuedCount + _v6.Diff.QueuedCount > 0 || _installBusy))
             {
                 if (_installBusy || _scanning)
@@ -144,6 +156,8 @@ public sealed partial class KernelSync : IDisposable
                     WriteBatch(_v6, KernelInstaller.BatchLimit, release: false);
                 }
             }
+
+            ReleaseObjects();
         }
     }
 
@@ -271,8 +285,15 @@ public sealed partial class KernelSync : IDisposable
         for (int round = 0; round < 3; round++)
         {
             int queued = _v4.Diff.QueuedCount + _v6.Diff.QueuedCount;
-            if (queued == 0 || _scanning || _installBusy)
+            if (_scanning || _installBusy)
             {
+                return;
+            }
+
+            if (queued == 0)
+            {
+                MakeObjects();
+                ReleaseObjects();
                 return;
             }
 
@@ -296,6 +317,7 @@ public sealed partial class KernelSync : IDisposable
             {
                 if (!_options.Install || _scanning || _installBusy || _v4.Diff.QueuedCount + _v6.Diff.QueuedCount == 0)
                 {
+                    ReleaseObjects();
                     Monitor.Wait(_gate);
                     continue;
                 }
@@ -325,6 +347,11 @@ public sealed partial class KernelSync : IDisposable
         }
 
         int count = family.Diff.TakeOps(family.Ops[..limit], 4096);
+        if (_objects.Enabled)
+        {
+            count = GiveObjects(family, count);
+        }
+
         if (count == 0)
         {
             return;
@@ -346,9 +373,16 @@ public sealed partial class KernelSync : IDisposable
         }
 
         int surprises = family.Diff.Surprises;
+        uint asked = 0;
         for (int i = 0; i < count; i++)
         {
             int error = family.Results[i];
+            if (error == Errno.Inval && family.Ops[i].NextHopId is not 0 and uint id && id != asked)
+            {
+                asked = id;
+                AskForObject(id);
+            }
+
             if (error != 0)
             {
                 _requestErrors++;

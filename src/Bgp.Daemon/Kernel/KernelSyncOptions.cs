@@ -24,6 +24,9 @@ public sealed record KernelSyncOptions
     /// <summary>Whether desired routes are written. When false only learning works.</summary>
     public bool Install { get; init; } = true;
 
+    /// <summary>Whether routes are written by the id of a next hop object, which they share, where the kernel has them.</summary>
+    public bool NexthopObjects { get; init; }
+
     /// <summary>Called on a thread of the kernel side with one line for the log; must not block.</summary>
     public Action<string>? Log { get; init; }
 }
@@ -32,4 +35,4 @@ public sealed record KernelSyncOptions
 public readonly record struct KernelSyncStatistics(
     long Requests, long RequestErrors, long Batches, long Notifications, long OwnEchoes, long Malformed, long Overruns, long Resyncs, long Verifications,
     int Links, int Addresses, int RoutesV4, int RoutesV6, int OwnV4, int OwnV6, int DesiredV4, int DesiredV6, int PendingV4, int PendingV6, int FailedV4, int FailedV6,
-    string? LastError);
+    int NexthopObjects, int OwnNexthopObjects, string? LastError);

@@ -21,6 +21,7 @@ public sealed class FibDiff<TPrefix>
     private const int NoEntry = 2;
     private const int NoSuchRoute = 3;
     private const int Exists = 17;
+    private const int NoBuffers = 105;
 
     private struct Entry
     {
@@ -34,14 +35,18 @@ public sealed class FibDiff<TPrefix>
     }
 
     private readonly RouteMirror<TPrefix> _mirror;
+    private readonly NexthopObjects? _objects;
     private readonly Dictionary<TPrefix, Entry> _entries = [];
     private readonly Queue<TPrefix> _queue = new();
     private readonly HashSet<TPrefix> _troubled = [];
     private readonly List<MirrorChange<TPrefix>> _scratch = [];
     private int _inFlight;
 
-    /// <summary>Over a mirror that the caller keeps up to date (and tells of changes: <see cref="KernelChanged"/>).</summary>
-    public FibDiff(RouteMirror<TPrefix> mirror) => _mirror = mirror;
+    /// <summary>Over a mirror that the caller keeps up to date (and tells of changes: <see cref="KernelChanged"/>). With <paramref name="objects"/> routes
+    /// may be written by the id of a next hop object: see <see cref="SetObject"/>.</summary>
+    public FibDiff(RouteMirror<TPrefix> mirror, NexthopObjects? objects = null) => (_mirror, _objects) = (mirror, objects);
+
+    private static bool IsV4 => TPrefix.MaxLength == 32;
 
     /// <summary>Desired routes.</summary>
     public int DesiredCount { get; private set; }
@@ -132,6 +137,37 @@ public sealed class FibDiff<TPrefix>
         }
 
         return count;
+    }
+
+    /// <summary>Gives a request that was taken the id of the object for its next hops, once what <see cref="NexthopObjects.TakeOps"/> gave has been answered.
+    /// False when there is none, with errno: then the request must not be sent, and is completed with that.</summary>
+    public bool SetObject(ref FibOp<TPrefix> op, out int error)
+    {
+        error = 0;
+        if (op.Kind == FibOpKind.Delete || op.Route.Type != KernelRouteType.Unicast || _objects is null)
+        {
+            return true;
+        }
+
+        NexthopUse use = _objects.Look(IsV4, op.Route.NextHops, out uint id);
+        if (use == NexthopUse.Missing)
+        {
+            _objects.IsIntact(IsV4, op.Route.NextHops, out error);
+            error = error is 0 or NoEntry or NoSuchRoute ? NoBuffers : error;
+            return false;
+        }
+
+        op = op with { NextHopId = use == NexthopUse.Ready ? id : 0 };
+        return true;
+    }
+
+    /// <summary>Looks at every prefix again: routes shall be written with objects now, or no longer.</summary>
+    public void Review()
+    {
+        foreach (TPrefix prefix in _entries.Keys.ToArray())
+        {
+            KernelChanged(prefix);
+        }
     }
 
     /// <summary>The kernel's answer to a request: 0 or errno.</summary>
@@ -249,14 +285,20 @@ public sealed class FibDiff<TPrefix>
 
             MirrorKey key = _mirror.Look(prefix, RouteMirror<TPrefix>.KernelMetric(entry.Desired.Metric));
             FibRoute? installed = key.Own > 0 ? key.OwnRoute : null;
-            bool same = installed is { } route && Same(entry.Desired, route);
+            bool same = key.Own > 0 && Same(entry.Desired, key);
+            int error = entry.Error;
+            if (same && key.OwnNextHopId != 0)
+            {
+                same = _objects!.IsIntact(IsV4, entry.Desired.NextHops, out error);
+            }
+
             FibState state = same ? FibState.Installed
                 : entry.Alien && key.Alien > 0 ? FibState.Alien
-                : entry.Error != 0 && !entry.InFlight ? FibState.Failed
+                : error != 0 && !entry.InFlight ? FibState.Failed
                 : FibState.Pending;
             if (state != FibState.Installed || !onlyDifferences)
             {
-                lines.Add(new FibListing<TPrefix>(prefix, state, entry.Desired, installed, state == FibState.Alien ? key.AlienProtocol : (byte)0, same ? 0 : entry.Error));
+                lines.Add(new FibListing<TPrefix>(prefix, state, entry.Desired, installed, state == FibState.Alien ? key.AlienProtocol : (byte)0, same ? 0 : error));
             }
         }
 
@@ -291,7 +333,7 @@ public sealed class FibDiff<TPrefix>
         uint metric = RouteMirror<TPrefix>.KernelMetric(entry.Desired.Metric);
         MirrorKey key = _mirror.Look(prefix, metric);
         bool alien = false;
-        if (key.Own > 0 && Same(entry.Desired, key.OwnRoute))
+        if (key.Own > 0 && Same(entry.Desired, key))
         {
             entry.Error = 0;
             entry.Alien = false;
@@ -318,6 +360,11 @@ public sealed class FibDiff<TPrefix>
         }
 
         entry.Alien = alien;
+        if (!alien && op.Kind != FibOpKind.Delete && entry.Desired.Type == KernelRouteType.Unicast && _objects?.Look(IsV4, entry.Desired.NextHops, out _) == NexthopUse.Missing)
+        {
+            _objects.Want(IsV4, entry.Desired.NextHops);
+        }
+
         if (alien)
         {
             entry.Error = Exists;
@@ -334,9 +381,25 @@ public sealed class FibDiff<TPrefix>
         return found;
     }
 
-    private static bool Same(in FibRoute desired, in FibRoute installed) =>
-        desired.Type == installed.Type
-        && (desired.Type != KernelRouteType.Unicast || RouteMirror<TPrefix>.Matches(desired.NextHops, installed.NextHops));
+    // A route with an object is as good as the object: which hops were reported with it tells how that was then, and it is mended for all its routes at once.
+    private bool Same(in FibRoute desired, in MirrorKey key)
+    {
+        if (desired.Type != key.OwnRoute.Type)
+        {
+            return false;
+        }
+
+        if (desired.Type != KernelRouteType.Unicast)
+        {
+            return key.OwnNextHopId == 0;
+        }
+
+        uint id = 0;
+        NexthopUse use = _objects is null ? NexthopUse.Plain : _objects.Look(IsV4, desired.NextHops, out id);
+        return use == NexthopUse.Plain
+            ? key.OwnNextHopId == 0 && RouteMirror<TPrefix>.Matches(desired.NextHops, key.OwnRoute.NextHops)
+            : use == NexthopUse.Ready && key.OwnNextHopId == id;
+    }
 
     private void Enqueue(TPrefix prefix, ref Entry entry)
     {

@@ -19,5 +19,6 @@ public enum FibOpKind : byte
 /// <param name="Kind">What is asked.</param>
 /// <param name="Prefix">Destination.</param>
 /// <param name="Route">The route to write, or the one to delete.</param>
-public readonly record struct FibOp<TPrefix>(FibOpKind Kind, TPrefix Prefix, FibRoute Route)
+/// <param name="NextHopId">The next hop object to write instead of the route's next hops; 0 for none.</param>
+public readonly record struct FibOp<TPrefix>(FibOpKind Kind, TPrefix Prefix, FibRoute Route, uint NextHopId = 0)
     where TPrefix : unmanaged, IPrefix<TPrefix>;

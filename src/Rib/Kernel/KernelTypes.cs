@@ -86,7 +86,8 @@ public readonly record struct FibRoute(KernelRouteType Type, uint Metric, FibNex
 /// <param name="Tos">rtm_tos.</param>
 /// <param name="Cloned">RTM_F_CLONED or a cache entry.</param>
 /// <param name="PrefSrc">RTA_PREFSRC, or none.</param>
-/// <param name="NextHops">Next hops.</param>
+/// <param name="NextHops">Next hops; those of the object where it refers to one.</param>
+/// <param name="NextHopId">RTA_NH_ID: the next hop object that it refers to; 0 for none.</param>
 public readonly record struct KernelRoute<TPrefix>(
-    TPrefix Prefix, KernelRouteType Type, byte Protocol, byte Scope, uint Metric, byte Tos, bool Cloned, IpAddr PrefSrc, FibNextHops NextHops)
+    TPrefix Prefix, KernelRouteType Type, byte Protocol, byte Scope, uint Metric, byte Tos, bool Cloned, IpAddr PrefSrc, FibNextHops NextHops, uint NextHopId = 0)
     where TPrefix : unmanaged, IPrefix<TPrefix>;

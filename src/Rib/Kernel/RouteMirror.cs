@@ -24,7 +24,7 @@ public readonly record struct MirrorChange<TPrefix>(KernelRoute<TPrefix> Route, 
     where TPrefix : unmanaged, IPrefix<TPrefix>;
 
 /// <summary>What the kernel holds under one {prefix, tos 0, metric}.</summary>
-public readonly record struct MirrorKey(int Own, int Alien, byte AlienProtocol, FibRoute OwnRoute);
+public readonly record struct MirrorKey(int Own, int Alien, byte AlienProtocol, FibRoute OwnRoute, uint OwnNextHopId);
 
 /// <summary>
 /// A copy of one routing table of the kernel.
@@ -50,6 +50,7 @@ public sealed class RouteMirror<TPrefix>
     }
 
     private readonly byte _ownProtocol;
+    private readonly NexthopObjects? _objects;
     private readonly Dictionary<TPrefix, int> _heads = [];
     private readonly Dictionary<int, int> _perInterface = [];
     private readonly Dictionary<IpAddr, int> _perSource = [];
@@ -58,8 +59,8 @@ public sealed class RouteMirror<TPrefix>
     private int _free = -1;
     private uint _scan = 1;
 
-    /// <summary>Empty; <paramref name="ownProtocol"/> is the rtm_protocol of our routes.</summary>
-    public RouteMirror(byte ownProtocol) => _ownProtocol = ownProtocol;
+    /// <summary>Empty; <paramref name="ownProtocol"/> is the rtm_protocol of our routes, <paramref name="objects"/> hears of routes that refer to objects.</summary>
+    public RouteMirror(byte ownProtocol, NexthopObjects? objects = null) => (_ownProtocol, _objects) = (ownProtocol, objects);
 
     /// <summary>Routes, ours included.</summary>
     public int Count { get; private set; }
@@ -86,6 +87,7 @@ public sealed class RouteMirror<TPrefix>
         int alien = 0;
         byte alienProtocol = 0;
         FibRoute ownRoute = default;
+        uint ownObject = 0;
         for (int at = Head(prefix); at >= 0; at = _nodes[at].Next)
         {
             ref KernelRoute<TPrefix> route = ref _nodes[at].Route;
@@ -102,10 +104,11 @@ public sealed class RouteMirror<TPrefix>
             else if (own++ == 0)
             {
                 ownRoute = new FibRoute(route.Type, route.Metric, route.NextHops);
+                ownObject = route.NextHopId;
             }
         }
 
-        return new MirrorKey(own, alien, alienProtocol, ownRoute);
+        return new MirrorKey(own, alien, alienProtocol, ownRoute, ownObject);
     }
 
     /// <summary>A route of ours under the prefix whose metric is not <paramref name="except"/>; null except takes any.</summary>
@@ -178,15 +181,9 @@ public sealed class RouteMirror<TPrefix>
                 return;
             }
 
-            if (replaces || IsSameMultipath(node.Route, route))
+            if (replaces || IsSameMultipath(node.Route, route) || IsSameObject(node.Route, route))
             {
-                KernelRoute<TPrefix> old = node.Route;
-                Uncount(old);
-                node.Route = route;
-                node.Scan = _scan;
-                Tally(route);
-                changes.Add(new MirrorChange<TPrefix>(old, false));
-                changes.Add(new MirrorChange<TPrefix>(route, true));
+                Change(ref node, route, changes);
                 return;
             }
         }
@@ -210,7 +207,7 @@ public sealed class RouteMirror<TPrefix>
 
         FibNextHops hops = written.NextHops ?? FibNextHops.None;
         byte scope = TPrefix.MaxLength == 32 && !hops.Hops.IsEmpty && hops.Hops[0].Gateway.IsNone ? (byte)253 : (byte)0;
-        KernelRoute<TPrefix> route = new(op.Prefix, written.Type, _ownProtocol, scope, metric, 0, false, default, hops);
+        KernelRoute<TPrefix> route = new(op.Prefix, written.Type, _ownProtocol, scope, metric, 0, false, default, hops, op.NextHopId);
         int before = scratch.Count;
         Apply(op.Kind == FibOpKind.Replace ? RouteReport.Replaced : RouteReport.Added, route, scratch);
         scratch.RemoveRange(before, scratch.Count - before);
@@ -246,6 +243,12 @@ public sealed class RouteMirror<TPrefix>
             if (_nodes[at].Route == route)
             {
                 _nodes[at].Scan = _scan;
+                return;
+            }
+
+            if (IsSameObject(_nodes[at].Route, route))
+            {
+                Change(ref _nodes[at], route, changes);
                 return;
             }
         }
@@ -297,7 +300,7 @@ public sealed class RouteMirror<TPrefix>
     // IPv6 siblings are one route to this mirror, as they are in a dump. Routes without a gateway never join.
     private static bool IsSameMultipath(in KernelRoute<TPrefix> held, in KernelRoute<TPrefix> reported)
     {
-        if (TPrefix.MaxLength != 128 || held.Protocol != reported.Protocol)
+        if (TPrefix.MaxLength != 128 || held.Protocol != reported.Protocol || (held.NextHopId | reported.NextHopId) != 0)
         {
             return false;
         }
@@ -305,6 +308,21 @@ public sealed class RouteMirror<TPrefix>
         ReadOnlySpan<FibNextHop> before = held.NextHops.Hops;
         ReadOnlySpan<FibNextHop> after = reported.NextHops.Hops;
         return !before.IsEmpty && after.Length > before.Length && !before[0].Gateway.IsNone && !after[0].Gateway.IsNone;
+    }
+
+    // A route by the id of an object is the same one whatever the object's next hops are, or were known to be.
+    private static bool IsSameObject(in KernelRoute<TPrefix> held, in KernelRoute<TPrefix> reported) =>
+        reported.NextHopId != 0 && held.NextHopId == reported.NextHopId && held with { NextHops = reported.NextHops } == reported;
+
+    private void Change(ref Node node, in KernelRoute<TPrefix> route, List<MirrorChange<TPrefix>> changes)
+    {
+        KernelRoute<TPrefix> old = node.Route;
+        Uncount(old);
+        node.Route = route;
+        node.Scan = _scan;
+        Tally(route);
+        changes.Add(new MirrorChange<TPrefix>(old, false));
+        changes.Add(new MirrorChange<TPrefix>(route, true));
     }
 
     private void Delete(in KernelRoute<TPrefix> route, List<MirrorChange<TPrefix>> changes)
@@ -334,7 +352,7 @@ public sealed class RouteMirror<TPrefix>
         }
 
         KernelRoute<TPrefix> old = _nodes[similar].Route;
-        if (Without(old.NextHops, route.NextHops) is { } rest)
+        if ((old.NextHopId | route.NextHopId) == 0 && Without(old.NextHops, route.NextHops) is { } rest)
         {
             Uncount(old);
             _nodes[similar].Route = old with { NextHops = rest };
@@ -344,8 +362,9 @@ public sealed class RouteMirror<TPrefix>
             return;
         }
 
-        // Ours may be filed as it was written (no interface given); an alien that differs in a hop is another route.
-        if (IsOwn(old) || Matches(old.NextHops, route.NextHops))
+        // Ours may be filed as it was written (no interface given); an alien that differs in a hop is another route, save that
+        // what an object's routes go through may have been unknown, or have changed, in between.
+        if (IsOwn(old) || Matches(old.NextHops, route.NextHops) || (old.NextHopId != 0 && old.NextHopId == route.NextHopId))
         {
             Unlink(similar, similarPrevious);
             changes.Add(new MirrorChange<TPrefix>(old, false));
@@ -477,6 +496,11 @@ public sealed class RouteMirror<TPrefix>
     private void Count1(in KernelRoute<TPrefix> route, int sign)
     {
         OwnCount += IsOwn(route) ? sign : 0;
+        if (route.NextHopId != 0)
+        {
+            _objects?.CountRoute(route.NextHopId, sign);
+        }
+
         foreach (FibNextHop hop in route.NextHops.Hops)
         {
             Add(_perInterface, hop.Interface, sign);

@@ -38,12 +38,11 @@ public sealed class MistakeTests
     [Test]
     public void A_key_that_this_version_does_nothing_with_is_a_warning()
     {
-        ConfigResult result = ConfigReader.Parse("version: 1\nnode: { name: a, asn: 1, ipv4: 10.0.0.1 }\nkernel: { nexthopObjects: true }\nbmp: [ { address: 10.0.0.9 } ]\n", "f");
+        ConfigResult result = ConfigReader.Parse("version: 1\nnode: { name: a, asn: 1, ipv4: 10.0.0.1 }\nbmp: [ { address: 10.0.0.9 } ]\n", "f");
         Assert.That(result.Model, Is.Not.Null);
         Assert.That(result.Warnings.Select(w => w.ToString()), Is.EqualTo(new[]
         {
-            "f:3:27: warning: kernel.nexthopObjects: this version writes every route with its own next hops",
-            "f:4:6: warning: bmp: this version sends nothing to BMP stations; use 'pipit dump mrt' or 'pipit events -f'",
+            "f:3:6: warning: bmp: this version sends nothing to BMP stations; use 'pipit dump mrt' or 'pipit events -f'",
         }));
     }
 

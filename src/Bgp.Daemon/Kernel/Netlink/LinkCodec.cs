@@ -8,18 +8,21 @@ namespace Bgp.Daemon.Kernel.Netlink;
 internal static class LinkCodec
 {
     /// <summary>Decodes a link; false when it does not parse or is a bridge port's report (AF_BRIDGE), which repeats a link that exists.</summary>
-    internal static bool TryReadLink(ReadOnlySpan<byte> body, out int index, out string name, out bool up)
+    internal static bool TryReadLink(ReadOnlySpan<byte> body, out int index, out string name, out bool up, out bool carrier)
     {
         index = 0;
         name = "";
         up = false;
+        carrier = false;
         if (body.Length < Rt.IfinfoLength || body[0] != 0)
         {
             return false;
         }
 
         index = MemoryMarshal.Read<int>(body[4..]);
-        up = (MemoryMarshal.Read<uint>(body[8..]) & Rt.IffUp) != 0;
+        uint flags = MemoryMarshal.Read<uint>(body[8..]);
+        up = (flags & Rt.IffUp) != 0;
+        carrier = up && (flags & Rt.IffLowerUp) != 0;
         AttributeReader attributes = new(body[Rt.IfinfoLength..]);
         while (attributes.TryRead(out int type, out ReadOnlySpan<byte> value))
         {

@@ -154,6 +154,9 @@ internal sealed unsafe class NetlinkSocket : IDisposable
     /// <summary>The nlmsg_pid that notifications caused by this socket's requests carry.</summary>
     internal uint PortId { get; }
 
+    /// <summary>Hears one more group; false when the kernel has none of that number.</summary>
+    internal bool TryJoin(int group) => SetOption(SolNetlink, 1, group);
+
     /// <summary>Sends one datagram; 0 or errno.</summary>
     internal int Send(ReadOnlySpan<byte> datagram)
     {

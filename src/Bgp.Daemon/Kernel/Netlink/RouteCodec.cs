@@ -6,9 +6,8 @@ namespace Bgp.Daemon.Kernel.Netlink;
 
 /// <summary>What a route message carries beside the route.</summary>
 /// <param name="Table">RTA_TABLE, or rtm_table.</param>
-/// <param name="NextHopId">RTA_NH_ID; the kernel reports the object's hops alongside, so that nothing needs to look it up.</param>
 /// <param name="Learnable">False where the destination has a source or an incoming interface: not a plain route.</param>
-internal readonly record struct RouteEnvelope(uint Table, uint NextHopId, bool Learnable);
+internal readonly record struct RouteEnvelope(uint Table, bool Learnable);
 
 /// <summary>One distinct object per set of next hops: 100,000 routes over a hundred interfaces need a hundred of them.</summary>
 internal sealed class HopsCache
@@ -64,7 +63,8 @@ internal static class RouteCodec
     /// <summary>The address family of a body; 0 when it is too short.</summary>
     internal static byte FamilyOf(ReadOnlySpan<byte> body) => body.IsEmpty ? (byte)0 : body[0];
 
-    /// <summary>Decodes the body of RTM_NEWROUTE or RTM_DELROUTE; false when it is no route of the family or does not parse.</summary>
+    /// <summary>Decodes the body of RTM_NEWROUTE or RTM_DELROUTE; false when it is no route of the family or does not parse. A route that refers to a next hop
+    /// object has the object's next hops, but none where the kernel reports the id alone (net.ipv4.nexthop_compat_mode 0).</summary>
     internal static bool TryRead<TPrefix>(ReadOnlySpan<byte> body, HopsCache hops, out KernelRoute<TPrefix> route, out RouteEnvelope envelope)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
@@ -150,8 +150,8 @@ internal static class RouteCodec
 
         bool cloned = (rtFlags & Rt.RouteCloned) != 0;
         route = new KernelRoute<TPrefix>(
-            TPrefix.Create(destination, body[1]), kind, body[5], body[6], metric, body[3], cloned, preferred, hops.Get(found[..count]));
-        envelope = new RouteEnvelope(table, nextHopId, plain);
+            TPrefix.Create(destination, body[1]), kind, body[5], body[6], metric, body[3], cloned, preferred, hops.Get(found[..count]), nextHopId);
+        envelope = new RouteEnvelope(table, plain);
         return true;
     }
 
@@ -214,7 +214,7 @@ internal static class RouteCodec
         else
         {
             body[6] = v4 && hops.Length > 0 && hops[0].Gateway.IsNone ? Rt.ScopeLink : Rt.ScopeUniverse;
-            if (hops.Length == 1 && hops[0].OnLink)
+            if (hops.Length == 1 && hops[0].OnLink && op.NextHopId == 0)
             {
                 body[8] = Rt.HopOnLink;
             }
@@ -227,7 +227,11 @@ internal static class RouteCodec
             writer.Attribute(Rt.RtaPriority, route.Metric);
         }
 
-        if (op.Kind != FibOpKind.Delete && hops.Length == 1)
+        if (op.Kind != FibOpKind.Delete && op.NextHopId != 0)
+        {
+            writer.Attribute(Rt.RtaNhId, op.NextHopId);
+        }
+        else if (op.Kind != FibOpKind.Delete && hops.Length == 1)
         {
             if (!hops[0].Gateway.IsNone)
             {

@@ -31,6 +31,9 @@ internal static class Rt
     internal const ushort NewRoute = 24;
     internal const ushort DelRoute = 25;
     internal const ushort GetRoute = 26;
+    internal const ushort NewNexthop = 104;
+    internal const ushort DelNexthop = 105;
+    internal const ushort GetNexthop = 106;
 
     internal const int RtmsgLength = 12;
     internal const int IfinfoLength = 16;
@@ -48,6 +51,18 @@ internal static class Rt
     internal const int RtaVia = 18;
     internal const int RtaNhId = 30;
 
+    internal const int NhmsgLength = 8;
+    internal const int NhaId = 1;
+    internal const int NhaGroup = 2;
+    internal const int NhaGroupType = 3;
+    internal const int NhaBlackhole = 4;
+    internal const int NhaOif = 5;
+    internal const int NhaGateway = 6;
+    internal const int NhaEncapType = 7;
+    internal const int NhaEncap = 8;
+    internal const int NhaFdb = 11;
+    internal const int NhaResilientGroup = 12;
+
     internal const byte ScopeUniverse = 0;
     internal const byte ScopeLink = 253;
     internal const byte ScopeNowhere = 255;
@@ -57,6 +72,7 @@ internal static class Rt
 
     internal const int IflaIfname = 3;
     internal const uint IffUp = 1;
+    internal const uint IffLowerUp = 0x10000;
     internal const int IfaAddress = 1;
     internal const int IfaLocal = 2;
 
@@ -65,6 +81,7 @@ internal static class Rt
     internal const int RtGroupIpv4Route = 7;
     internal const int RtGroupIpv6Ifaddr = 9;
     internal const int RtGroupIpv6Route = 11;
+    internal const int RtGroupNexthop = 32;
     internal const int AttributeTypeMask = 0x3FFF;
 
     internal static int Align(int length) => (length + 3) & ~3;
@@ -84,6 +101,7 @@ internal static class Errno
     internal const int Netunreach = 101;
     internal const int Nobufs = 105;
     internal const int Hostunreach = 113;
+    internal const int Opnotsupp = 95;
 
     internal static string Name(int error) => error switch
     {
@@ -95,7 +113,7 @@ internal static class Errno
         Exist => "EEXIST",
         Nodev => "ENODEV",
         Inval => "EINVAL",
-        95 => "EOPNOTSUPP",
+        Opnotsupp => "EOPNOTSUPP",
         Netdown => "ENETDOWN",
         Netunreach => "ENETUNREACH",
         Nobufs => "ENOBUFS",
