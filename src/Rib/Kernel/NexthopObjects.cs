@@ -172,6 +172,7 @@ public sealed class NexthopObjects
             return NexthopUse.Plain;
         }
 
+        hops = Canonical(hops);
         if (SetsOf(v4, hops).TryGetValue(hops, out Entry? entry))
         {
             id = entry.Id;
@@ -194,6 +195,7 @@ public sealed class NexthopObjects
     public bool IsIntact(bool v4, FibNextHops hops, out int error)
     {
         ArgumentNullException.ThrowIfNull(hops);
+        hops = Canonical(hops);
         bool known = SetsOf(v4, hops).TryGetValue(hops, out Entry? entry);
         error = known ? entry!.Error : 0;
         return known && entry!.InKernel && entry.Intact;
@@ -203,7 +205,7 @@ public sealed class NexthopObjects
     public void Want(bool v4, FibNextHops hops)
     {
         ArgumentNullException.ThrowIfNull(hops);
-        Queue(Get(v4, hops));
+        Queue(Get(v4, Canonical(hops)));
     }
 
     /// <summary>A mirrored route that refers to an object came (+1) or went (-1).</summary>
@@ -313,7 +315,13 @@ public sealed class NexthopObjects
             Adopt();
         }
 
-        foreach (Entry entry in _own.Values.ToArray())
+        foreach (Entry entry in _own.Values)
+        {
+            Compare(entry);
+        }
+
+        // Only now: what a group lacks is known.
+        foreach (Entry entry in _own.Values)
         {
             Reconcile(entry);
         }
@@ -466,6 +474,10 @@ public sealed class NexthopObjects
             counts.Remove(key);
         }
     }
+
+    // The weight of a next hop alone means nothing.
+    private static FibNextHops Canonical(FibNextHops hops) =>
+        hops.Hops.Length == 1 && hops.Hops[0].Weight != 1 ? new FibNextHops([hops.Hops[0] with { Weight = 1 }]) : hops;
 
     // IPv4 routes through IPv6 gateways (RFC 8950) share the objects of IPv6 routes. Hops are sorted, those without a gateway and IPv4 first.
     private Dictionary<FibNextHops, Entry> SetsOf(bool v4, FibNextHops hops) => v4 && HasV4(hops) ? _v4 : _v6;
@@ -642,15 +654,8 @@ public sealed class NexthopObjects
 
     private void Queue(Entry entry)
     {
-        if (entry.Queued || entry.Plain || !entry.Listed || (entry.InKernel && entry.Intact))
+        if (entry.Plain || !entry.Listed || (entry.InKernel && entry.Intact))
         {
-            return;
-        }
-
-        entry.Queued = true;
-        if (entry.Members.Length == 0)
-        {
-            _singles.Enqueue(entry);
             return;
         }
 
@@ -659,7 +664,11 @@ public sealed class NexthopObjects
             Queue(member);
         }
 
-        _groups.Enqueue(entry);
+        if (!entry.Queued)
+        {
+            entry.Queued = true;
+            (entry.Members.Length == 0 ? _singles : _groups).Enqueue(entry);
+        }
     }
 
     // What to send for an entry whose turn has come; a group whose member could not be made fails as that did.
@@ -707,11 +716,15 @@ public sealed class NexthopObjects
     }
 
     // Compares what should be there with the copy.
+    private void Compare(Entry entry)
+    {
+        entry.InKernel = _kernel.TryGetValue(entry.Id, out Held? held) && held.Object.Protocol == _protocol;
+        entry.Intact = entry.InKernel && (!entry.Listed || Fits(entry, held!.Object));
+    }
+
     private void Reconcile(Entry entry)
     {
-        bool found = _kernel.TryGetValue(entry.Id, out Held? held) && held.Object.Protocol == _protocol;
-        entry.InKernel = found;
-        entry.Intact = found && (!entry.Listed || Fits(entry, held!.Object));
+        Compare(entry);
         if (entry.Intact)
         {
             _broken.Remove(entry);
@@ -719,11 +732,11 @@ public sealed class NexthopObjects
         }
 
         _broken.Add(entry);
-        if (!found && !IsUsed(entry.Id))
+        if (!entry.InKernel && !IsUsed(entry.Id))
         {
             _idle.Add(entry);
         }
-        else if (found)
+        else if (entry.InKernel)
         {
             Queue(entry);
         }

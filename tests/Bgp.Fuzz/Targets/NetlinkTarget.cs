@@ -4,7 +4,7 @@ using Rib;
 
 namespace Bgp.Fuzz;
 
-/// <summary>A datagram of rtnetlink: links, addresses and routes of both families; what is read can be written as a request that is read back the same.</summary>
+/// <summary>A datagram of rtnetlink: links, addresses, next hop objects, and routes of both families; what is read can be written as a request that is read back the same.</summary>
 internal sealed class NetlinkTarget : IFuzzTarget
 {
     private readonly HopsCache _hops = new();
@@ -20,6 +20,11 @@ internal sealed class NetlinkTarget : IFuzzTarget
         38000000 1400 0000 01000000 00000000 02180080 05000000 08000100 0A000001 08000200 0A000001 0A000300 6574683000 0000
         14000000 0300 0200 01000000 00000000 00000000
         24000000 0200 0000 01000000 00000000 FEFFFFFF 20000000 1800 0504 01000000 00000000
+        30000000 6800 0000 01000000 00000000 02FD0C00 04000000 08000100 0000FE50 08000500 05000000 08000600 0A000001
+        3C000000 6800 0000 01000000 00000000 0AFD0C00 00000000 08000100 0100FE50 08000500 05000000 14000600 FE800000000000000000000000000001
+        3C000000 6800 0000 01000000 00000000 00000C00 00000000 08000100 0200FE50 06000300 00000000 14000200 0000FE50 00000000 0100FE50 FF000000
+        24000000 6900 0000 01000000 00000000 02FD0300 00000000 08000100 07000000 04000400
+        34000000 1800 0000 01000000 00000000 02180000 FE0C0001 00000000 08000F00FE000000 08000100C6336400 08001E00 0000FE50
         """);
 
     public IReadOnlyList<byte[]> Words { get; } = FuzzTargets.HexLines("""
@@ -28,6 +33,8 @@ internal sealed class NetlinkTarget : IFuzzTarget
         08000500 0A000001
         08000400 05000000
         10000900 10000000 05000000
+        08001E00 0000FE50
+        0C000200 0000FE50 00000000
         14000100 20010DB8000100000000000000000000
         """);
 
@@ -39,9 +46,9 @@ internal sealed class NetlinkTarget : IFuzzTarget
         {
             FuzzException.Unless(++messages <= input.Length / 16, "more messages than fit");
             _ = message.Error;
-            if (LinkCodec.TryReadLink(message.Body, out int index, out string name, out _))
+            if (LinkCodec.TryReadLink(message.Body, out int index, out string name, out bool up, out bool carrier))
             {
-                FuzzException.Unless(index > 0 && name.Length <= 15, "link");
+                FuzzException.Unless(index > 0 && name.Length <= 15 && (up || !carrier), "link");
             }
 
             if (LinkCodec.TryReadAddress(message.Body, out index, out IpAddr address, out _, out int length))
@@ -49,9 +56,37 @@ internal sealed class NetlinkTarget : IFuzzTarget
                 FuzzException.Unless(index > 0 && !address.IsNone && length <= 8 * address.ByteLength, "address");
             }
 
+            Nexthop(message.Body);
             Route<Ipv4Prefix>(message.Body);
             Route<Ipv6Prefix>(message.Body);
         }
+    }
+
+    private void Nexthop(ReadOnlySpan<byte> body)
+    {
+        if (!NexthopCodec.TryRead(body, out KernelNexthop found))
+        {
+            return;
+        }
+
+        FuzzException.Unless(found.Id != 0 && found.Group.Length <= NexthopCodec.MaxMembers, "object");
+        foreach (NexthopMember member in found.Group)
+        {
+            FuzzException.Unless(member.Weight is >= 1 and <= 256, "weight of a member");
+        }
+
+        if (!found.Plain)
+        {
+            return;
+        }
+
+        NetlinkWriter writer = new(_buffer);
+        NexthopCodec.Write(ref writer, new NexthopOp(NexthopOpKind.Create, found), 1);
+        FuzzException.Unless(writer.Length <= NexthopCodec.RequestLength(found.Group.Length), "longer than announced");
+        NetlinkReader reader = new(writer.Written);
+        FuzzException.Unless(reader.TryRead(out NetlinkMessage message) && !reader.Truncated, "what was written is no message");
+        FuzzException.Unless(NexthopCodec.TryRead(message.Body, out KernelNexthop again) && again.Id == found.Id && again.Protocol == found.Protocol, "what was written is no object");
+        FuzzException.Unless(again.Same(found) || (found.Blackhole && again.Blackhole), "another object");
     }
 
     private void Route<TPrefix>(ReadOnlySpan<byte> body)
@@ -78,6 +113,14 @@ internal sealed class NetlinkTarget : IFuzzTarget
         if (route.Type is not (KernelRouteType.Unicast or KernelRouteType.Blackhole or KernelRouteType.Unreachable) || (route.Type == KernelRouteType.Unicast && hops.IsEmpty))
         {
             return;
+        }
+
+        if (route.NextHopId != 0)
+        {
+            NetlinkWriter byId = new(_buffer);
+            RouteCodec.Write(ref byId, new FibOp<TPrefix>(FibOpKind.Replace, route.Prefix, new FibRoute(route.Type, route.Metric, route.NextHops), route.NextHopId), 1, 254, 80);
+            FuzzException.Unless(RouteCodec.TryRead(byId.Written[Rt.NlmsgHeader..], _hops, out KernelRoute<TPrefix> same, out _) && same.NextHopId == route.NextHopId, "another object");
+            FuzzException.Unless(same.NextHops.Hops.IsEmpty, "next hops beside an object");
         }
 
         NetlinkWriter writer = new(_buffer);

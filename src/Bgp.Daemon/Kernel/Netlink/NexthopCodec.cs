@@ -57,6 +57,7 @@ internal static class NexthopCodec
             }
         }
 
+        blackhole &= group.Length == 0;
         bool onLink = (MemoryMarshal.Read<uint>(body[4..]) & Rt.HopOnLink) != 0;
         FibNextHop hop = group.Length > 0 ? default : new FibNextHop(gateway, blackhole ? 0 : oif, onLink);
         found = new KernelNexthop(id, body[2], group.Length == 0 && body[0] == Rt.AfInet, hop, plain, blackhole, group);
