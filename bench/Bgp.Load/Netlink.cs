@@ -14,6 +14,7 @@ internal sealed unsafe class Netlink : IDisposable
     private const ushort NewRoute = 24;
     private const ushort DelRoute = 25;
     private const ushort GetRoute = 26;
+    private const ushort NewNexthop = 104;
     private const ushort Request = 1;
     private const ushort Ack = 4;
     private const ushort Dump = 0x300;
@@ -86,8 +87,25 @@ internal sealed unsafe class Netlink : IDisposable
         }
     }
 
-    /// <summary>Makes routes via a gateway, many in one datagram, the last of each acknowledged: as fast as the kernel takes them.</summary>
-    internal void AddAll(ReadOnlySpan<Prefix> prefixes, uint gateway)
+    /// <summary>`ip nexthop add id ID via GATEWAY dev DEVICE`, acknowledged.</summary>
+    internal void AddNexthop(uint id, uint gateway, int device)
+    {
+        const int length = 16 + 8 + 8 + 8 + 8;
+        new Span<byte>(_buffer, length).Clear();
+        *(uint*)_buffer = length;
+        *(ushort*)(_buffer + 4) = NewNexthop;
+        *(ushort*)(_buffer + 6) = Request | Create | Exclusive | Ack;
+        _buffer[16] = 2;
+        _buffer[18] = 3;
+        WriteAttribute(_buffer + 24, 1, id);
+        WriteAttribute(_buffer + 32, 5, (uint)device);
+        WriteAttribute(_buffer + 40, 6, BinaryPrimitives.ReverseEndianness(gateway));
+        Check(Native.Send(Fd, _buffer, length, 0), "send");
+        ReadAck();
+    }
+
+    /// <summary>Makes routes via a gateway, or by the id of a next hop object, many in one datagram, the last of each acknowledged: as fast as the kernel takes them.</summary>
+    internal void AddAll(ReadOnlySpan<Prefix> prefixes, uint gateway, uint nexthop = 0)
     {
         for (int start = 0; start < prefixes.Length; start += BatchSize)
         {
@@ -95,7 +113,7 @@ internal sealed unsafe class Netlink : IDisposable
             int length = 0;
             for (int i = 0; i < count; i++)
             {
-                length += WriteRoute(_buffer + length, NewRoute, (ushort)(Request | Create | Exclusive | (i == count - 1 ? Ack : 0)), prefixes[start + i], gateway, 0);
+                length += WriteRoute(_buffer + length, NewRoute, (ushort)(Request | Create | Exclusive | (i == count - 1 ? Ack : 0)), prefixes[start + i], gateway, 0, nexthop);
             }
 
             Check(Native.Send(Fd, _buffer, (nuint)length, 0), "send");
@@ -119,7 +137,7 @@ internal sealed unsafe class Netlink : IDisposable
 
     private static nint Check(nint result, string call) => result >= 0 ? result : throw new IOException($"netlink {call}: errno {Native.Errno}");
 
-    private static int WriteRoute(byte* at, ushort type, ushort flags, Prefix prefix, uint gateway, int device)
+    private static int WriteRoute(byte* at, ushort type, ushort flags, Prefix prefix, uint gateway, int device, uint nexthop = 0)
     {
         const int length = 16 + 12 + 8 + 8;
         new Span<byte>(at, length).Clear();
@@ -133,13 +151,24 @@ internal sealed unsafe class Netlink : IDisposable
         route[5] = 3;
         route[6] = (byte)(gateway == 0 ? 253 : 0);
         route[7] = 1;
-        *(ushort*)(route + 12) = 8;
-        *(ushort*)(route + 14) = 1;
-        *(uint*)(route + 16) = BinaryPrimitives.ReverseEndianness(prefix.Address);
-        *(ushort*)(route + 20) = 8;
-        *(ushort*)(route + 22) = (ushort)(gateway == 0 ? 4 : 5);
-        *(uint*)(route + 24) = gateway == 0 ? (uint)device : BinaryPrimitives.ReverseEndianness(gateway);
+        WriteAttribute(route + 12, 1, BinaryPrimitives.ReverseEndianness(prefix.Address));
+        if (nexthop != 0)
+        {
+            WriteAttribute(route + 20, 30, nexthop);
+        }
+        else
+        {
+            WriteAttribute(route + 20, (ushort)(gateway == 0 ? 4 : 5), gateway == 0 ? (uint)device : BinaryPrimitives.ReverseEndianness(gateway));
+        }
+
         return length;
+    }
+
+    private static void WriteAttribute(byte* at, ushort type, uint value)
+    {
+        *(ushort*)at = 8;
+        *(ushort*)(at + 2) = type;
+        *(uint*)(at + 4) = value;
     }
 
     private void ReadAck()

@@ -10,7 +10,7 @@ internal readonly record struct Neighbor(uint Address, uint Asn, bool SendOnly =
 /// <summary>The daemon's part in a scenario; every daemon gets the same.</summary>
 /// <param name="Reflector">All internal neighbours are route reflector clients.</param>
 /// <param name="Kernel">Routes go into the kernel's main table.</param>
-internal sealed record Topology(uint Asn, bool Reflector, bool Kernel, IReadOnlyList<Neighbor> Neighbors);
+internal sealed record Topology(uint Asn, bool Reflector, bool Kernel, IReadOnlyList<Neighbor> Neighbors, bool NexthopObjects = false);
 
 /// <summary>A daemon that can also be a cluster's node: learn pod routes from the kernel and announce them.</summary>
 internal interface INodePeer

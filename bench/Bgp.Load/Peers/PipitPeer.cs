@@ -13,7 +13,7 @@ internal sealed class PipitPeer(string binary) : Peer, INodePeer
         string config = lab.WriteFile("pipit.yaml", $$"""
             version: 1
             node: { name: dut, asn: {{topology.Asn}}, ipv4: {{Lab.DutAddress}}/16, routerId: {{Lab.DutAddress}} }
-            kernel: { enabled: {{(topology.Kernel ? "true" : "false")}} }
+            kernel: { enabled: {{(topology.Kernel ? "true" : "false")}}, nexthopObjects: {{(topology.NexthopObjects ? "true" : "false")}} }
             metrics: { listen: "off" }
             log: { level: warning }
             {{(topology.Reflector ? $"routeReflector: {{ clusterId: {Lab.DutAddress} }}" : "")}}

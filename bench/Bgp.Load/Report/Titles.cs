@@ -24,6 +24,7 @@ internal static class Titles
         ["latency-churn-100k"] = "the same while 100,000 routes churn",
         ["latency-all-499"] = "one route to all of 499 clients",
         ["kernel-100k"] = "100k routes into the kernel",
+        ["kernel-100k-nh"] = "100k routes into the kernel, nexthop objects",
         ["mesh-node"] = "node in a mesh of 300 peers × 10, into the kernel",
         ["node-add"] = "ip route add on node A → kernel of node B",
         ["node-del"] = "ip route del on node A → kernel of node B",

@@ -33,16 +33,19 @@ internal abstract class KernelScenario : Scenario
     }
 }
 
-/// <summary>One internal peer, 100,000 internet routes. The null figure writes the same routes over one netlink socket, 256 in a datagram, with no daemon.</summary>
-internal sealed class Kernel100k : KernelScenario
+/// <summary>One internal peer, 100,000 internet routes. The null figure writes the same routes over one netlink socket, 256 in a datagram, with no daemon.
+/// With next hop objects every route refers to the one object for the peer; of the daemons here Pipit can be told to do that.</summary>
+internal sealed class Kernel100k(bool nexthopObjects) : KernelScenario
 {
-    internal override string Name => "kernel-100k";
+    private const uint ObjectId = 1;
+
+    internal override string Name => nexthopObjects ? "kernel-100k-nh" : "kernel-100k";
 
     internal override IReadOnlyList<string> Rows => [Name];
 
-    internal override bool Suits(Peer peer) => peer.HasKernel || peer is NullPeer;
+    internal override bool Suits(Peer peer) => nexthopObjects ? peer is PipitPeer or NullPeer : peer.HasKernel || peer is NullPeer;
 
-    internal override Topology Topology(bool quick) => new(DutAsn, false, true, [new(Fleet.AddressOf(0), DutAsn, SendOnly: true)]);
+    internal override Topology Topology(bool quick) => new(DutAsn, false, true, [new(Fleet.AddressOf(0), DutAsn, SendOnly: true)], nexthopObjects);
 
     internal override void Drive(Bench bench)
     {
@@ -51,12 +54,18 @@ internal sealed class Kernel100k : KernelScenario
         Prefix[] prefixes = [.. table.All];
         Native.EnterNamespace(bench.Lab.Dut);
         using Netlink writer = new(listen: false);
+        int device = Native.InterfaceIndex("dut0");
         Native.EnterNamespace(bench.Lab.Load);
         Measure(bench, Name, PrefixSpace.Internet, prefixes, speakers =>
         {
             if (bench.Peer is NullPeer)
             {
-                writer.AddAll(prefixes, Fleet.AddressOf(0));
+                if (nexthopObjects)
+                {
+                    writer.AddNexthop(ObjectId, Fleet.AddressOf(0), device);
+                }
+
+                writer.AddAll(prefixes, Fleet.AddressOf(0), nexthopObjects ? ObjectId : 0);
             }
             else
             {
