@@ -104,6 +104,21 @@ public sealed class NexthopObjectTests(int compat)
     }
 
     [Test]
+    public void A_tunnelled_prefix_has_an_on_link_object_through_the_pools_device()
+    {
+        // Any device is as good as tunl0 for what the routing table says; the device comes after the routes.
+        _b.Configure(ConfigOfB(true).Replace("tunnel: { mode: none } }\n  - { name: v6", "tunnel: { mode: ipip, device: tun9 } }\n  - { name: v6", StringComparison.Ordinal));
+        Assert.That(_b.Cli("reload").Code, Is.Zero);
+        Gone(_b, "10.244.1.0/26");
+        Lab.Run("ip", "-n", _b.Namespace, "link", "add", "tun9", "type", "veth", "peer", "name", "tun8");
+        Lab.Run("ip", "-n", _b.Namespace, "link", "set", "tun8", "up");
+        Lab.Run("ip", "-n", _b.Namespace, "link", "set", "tun9", "up");
+        Goes(_b, "10.244.1.0/26", "via 10.0.0.1 dev tun9 scope link proto bird onlink");
+        Goes(_b, "10.244.3.0/26", "via 10.0.1.3 dev tun9 scope link proto bird onlink");
+        AllInstalled(_b);
+    }
+
+    [Test]
     public void Objects_and_routes_of_others_stay_as_they_are_and_their_ids_are_passed_over()
     {
         // In our range and with our number, but not there when the daemon started.

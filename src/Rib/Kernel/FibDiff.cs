@@ -184,7 +184,13 @@ public sealed class FibDiff<TPrefix>
         bool absent = error is NoSuchRoute or NoEntry;
         if (error == 0)
         {
-            _mirror.ApplyOwn(op, _scratch);
+            if (_mirror.ApplyOwn(op, _scratch) && !entry.Again)
+            {
+                // As desired, and nothing else to look at under the prefix: the common end of a first write needs no second turn.
+                entry.Error = 0;
+                _troubled.Remove(op.Prefix);
+                return;
+            }
         }
         else if (absent && op.Kind == FibOpKind.Delete)
         {

@@ -161,12 +161,18 @@ public sealed class RouteMirror<TPrefix>
         if (report == RouteReport.Deleted)
         {
             Delete(route, changes);
-            return;
         }
+        else
+        {
+            Put(report, route, changes);
+        }
+    }
 
+    // True when the route is the only one under its prefix.
+    private bool Put(RouteReport report, in KernelRoute<TPrefix> route, List<MirrorChange<TPrefix>> changes)
+    {
         bool replaces = report == RouteReport.Replaced;
         int previous = -1;
-        int insertAfter = -1;
         for (int at = Head(route.Prefix); at >= 0; previous = at, at = _nodes[at].Next)
         {
             ref Node node = ref _nodes[at];
@@ -178,23 +184,24 @@ public sealed class RouteMirror<TPrefix>
             if (node.Route == route)
             {
                 node.Scan = _scan;
-                return;
+                return previous < 0 && node.Next < 0;
             }
 
             if (replaces || IsSameMultipath(node.Route, route) || IsSameObject(node.Route, route))
             {
                 Change(ref node, route, changes);
-                return;
+                return previous < 0 && node.Next < 0;
             }
         }
 
-        insertAfter = report == RouteReport.Added ? -1 : previous;
-        Insert(route, insertAfter);
+        Insert(route, report == RouteReport.Added ? -1 : previous);
         changes.Add(new MirrorChange<TPrefix>(route, true));
+        return previous < 0;
     }
 
-    /// <summary>A write of ours was acknowledged: the mirror need not wait for the echo (which is dropped unread).</summary>
-    public void ApplyOwn(in FibOp<TPrefix> op, List<MirrorChange<TPrefix>> scratch)
+    /// <summary>A write of ours was acknowledged: the mirror need not wait for the echo (which is dropped unread). True when what was written is now the only
+    /// route under the prefix.</summary>
+    public bool ApplyOwn(in FibOp<TPrefix> op, List<MirrorChange<TPrefix>> scratch)
     {
         ArgumentNullException.ThrowIfNull(scratch);
         FibRoute written = op.Route;
@@ -202,15 +209,16 @@ public sealed class RouteMirror<TPrefix>
         if (op.Kind == FibOpKind.Delete)
         {
             RemoveOwn(op.Prefix, metric, written.Type);
-            return;
+            return false;
         }
 
         FibNextHops hops = written.NextHops ?? FibNextHops.None;
         byte scope = TPrefix.MaxLength == 32 && !hops.Hops.IsEmpty && hops.Hops[0].Gateway.IsNone ? (byte)253 : (byte)0;
         KernelRoute<TPrefix> route = new(op.Prefix, written.Type, _ownProtocol, scope, metric, 0, false, default, hops, op.NextHopId);
         int before = scratch.Count;
-        Apply(op.Kind == FibOpKind.Replace ? RouteReport.Replaced : RouteReport.Added, route, scratch);
+        bool alone = Put(op.Kind == FibOpKind.Replace ? RouteReport.Replaced : RouteReport.Added, route, scratch);
         scratch.RemoveRange(before, scratch.Count - before);
+        return alone;
     }
 
     /// <summary>Forgets our first route under the key.</summary>
