@@ -183,6 +183,20 @@ public sealed class NexthopObjectTests(int compat)
     }
 
     [Test]
+    public void Routes_whose_next_hop_loses_its_subnet_go_and_come_back_with_it()
+    {
+        Goes(_b, "10.244.1.0/26", ViaA);
+
+        // The kernel keeps object and routes, other than plain ones: they are ours to remove.
+        Lab.Run("ip", "-n", _b.Namespace, "addr", "del", "10.0.0.2/24", "dev", "eth0");
+        Gone(_b, "10.244.1.0/26");
+        Lab.Eventually(() => Objects(_b).All(static line => !line.Contains("10.0.0.1 ", StringComparison.Ordinal)), "the object goes with them", 20, Seen);
+        Lab.Address(_b.Namespace, "eth0", "10.0.0.2/24");
+        Goes(_b, "10.244.1.0/26", ViaA, 60);
+        AllInstalled(_b);
+    }
+
+    [Test]
     public void Objects_that_somebody_deletes_or_changes_are_mended_with_their_routes()
     {
         Announce(_a, "10.244.90.1");

@@ -122,6 +122,26 @@ public sealed class NexthopObjectsTests
     }
 
     [Test]
+    public void A_route_by_an_id_stays_one_route_when_the_objects_next_hops_become_known_or_change()
+    {
+        RouteMirror<Ipv4Prefix> mirror = new(Own);
+        List<MirrorChange<Ipv4Prefix>> changes = [];
+        KernelRoute<Ipv4Prefix> unknown = new(P("10.1.0.0/24"), KernelRouteType.Unicast, Other, 0, 0, 0, false, default, FibNextHops.None, 7);
+        KernelRoute<Ipv4Prefix> known = unknown with { NextHops = new FibNextHops([Hop("10.0.0.1", 2)]) };
+        mirror.Apply(RouteReport.Added, unknown, changes);
+        mirror.Apply(RouteReport.Added, known, changes);
+        mirror.BeginScan();
+        mirror.Seen(unknown, changes);
+        mirror.EndScan(0, changes);
+        mirror.Apply(RouteReport.Deleted, known, changes);
+        Assert.That(mirror.Count, Is.Zero);
+        Assert.That(changes.Select(static change => (change.Added, change.Route.NextHops.Hops.Length)), Is.EqualTo(new[]
+        {
+            (true, 0), (false, 0), (true, 1), (false, 1), (true, 0), (false, 0),
+        }), "who keys routes by less is told of the removal first, each time");
+    }
+
+    [Test]
     public void The_ids_of_the_tables_do_not_overlap()
     {
         Assert.That(NexthopObjects.FirstId(254), Is.EqualTo(0x50FE_0000));
