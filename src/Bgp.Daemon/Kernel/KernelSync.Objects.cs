@@ -57,7 +57,8 @@ public sealed partial class KernelSync
         }
         else if (message.Type == Rt.DelNexthop ? _objects.Remove(found.Id) | _installBusy : _objects.Apply(found))
         {
-            // A batch under way may add routes to the mirror that are already gone. IPv4 routes go with their object without a word, and where nexthop_compat_mode is 0 those that have others now are not reported either.
+            // IPv4 routes go with their object without a word, and where nexthop_compat_mode is 0 those that have other next hops now are not
+            // reported either. A batch under way may add routes to the mirror that are already gone.
             _suspectAll = true;
         }
     }

@@ -46,7 +46,7 @@ public sealed class NexthopObjectsTests
         world.Settle();
         world.LinkDown(3);
         world.Settle();
-        Assert.That(world.V4.Diff.List(onlyDifferences: true, 10).Single().State, Is.EqualTo(FibState.Failed), "it forwards, but not as wanted: " + string.Join(' ', world.Log) + world.Shell.BrokenCount + world.Shell.QueuedCount + world.Objects.Count);
+        Assert.That(world.V4.Diff.List(onlyDifferences: true, 10).Single().State, Is.EqualTo(FibState.Failed), "it forwards, but not as wanted");
         world.Log.Clear();
         world.LinkUp(3);
         world.Settle();
@@ -376,7 +376,8 @@ public sealed class NexthopObjectsTests
             FibNextHops hops = op.NextHopId == 0 ? op.Route.NextHops : world.HopsOf(op.NextHopId);
 
             // A group without the members that cannot be made now is better than none.
-            Assert.That(RouteMirror<TPrefix>.Matches(op.Route.NextHops, hops) || world.Damaged || hops.Hops.ToArray().All(op.Route.NextHops.Hops.ToArray().Contains), Is.True, $"{op.Prefix} is written by the id of something else");
+            bool part = hops.Hops.ToArray().All(op.Route.NextHops.Hops.ToArray().Contains);
+            Assert.That(part || RouteMirror<TPrefix>.Matches(op.Route.NextHops, hops) || world.Damaged, Is.True, $"{op.Prefix} is written by the id of something else");
             Routes[op.Prefix] = new KernelRoute<TPrefix>(
                 op.Prefix, KernelRouteType.Unicast, Own, 0, RouteMirror<TPrefix>.KernelMetric(0), 0, false, default, hops, op.NextHopId);
             return 0;
@@ -603,7 +604,11 @@ public sealed class NexthopObjectsTests
             Assert.That(own.Where(item => !used.Contains(item.Id)).Select(item => Text(item, Objects)), Is.Empty, "nobody refers to it");
             Assert.That(Shell.OwnCount, Is.EqualTo(own.Length), "objects that are known");
             Assert.That(Shell.BrokenCount, Is.Zero);
-            string[] texts = [.. own.Where(item => !AlienUses(item.Id)).Select(item => $"{item.IsV4} {Text(item, Objects)} {string.Join(',', item.Group.Select(static member => member.ToString()).Order(StringComparer.Ordinal))}")];
+            string[] texts =
+            [
+                .. own.Where(item => !AlienUses(item.Id))
+                    .Select(item => $"{item.IsV4} {Text(item, Objects)} {string.Join(',', item.Group.Select(static member => member.ToString()).Order(StringComparer.Ordinal))}"),
+            ];
             Assert.That(texts, Is.Unique, "two of the same");
         }
 
