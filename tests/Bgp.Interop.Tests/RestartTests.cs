@@ -138,6 +138,33 @@ public sealed class RestartTests
         Assert.That(watch.Elapsed, Is.GreaterThan(TimeSpan.FromSeconds(1.9)), "not before that");
     }
 
+    [TestCase(true, TestName = "A_neighbour_that_is_disabled_while_it_restarts_loses_its_routes_at_once")]
+    [TestCase(false, TestName = "A_neighbour_that_is_removed_while_it_restarts_loses_its_routes_at_once")]
+    public void Given_up_while_stale(bool disabled)
+    {
+        Start([A, B]);
+        using Speaker b = Settled(B);
+        using (Speaker a = Settled(A, Route))
+        {
+            Sees(b, Route);
+            a.Abort();
+        }
+
+        Lab.Eventually(() => Peer("a").GetProperty("state").GetString() != "established", "the session is lost", 10, Log);
+        Assert.That(b.Find(Route), Is.Not.Null, "and its route stays");
+        if (disabled)
+        {
+            Assert.That(Cli("peer", "a", "disable").Code, Is.Zero);
+        }
+        else
+        {
+            Configure([B]);
+            Assert.That(Cli("reload", "--wait").Code, Is.Zero);
+        }
+
+        Assert.That(b.WaitFor(static view => view.Find(Route) is null, 10_000), b.Messages() + Log());
+    }
+
     [Test]
     public void A_second_loss_within_the_window_loses_nothing()
     {
@@ -273,6 +300,13 @@ public sealed class RestartTests
 
     private void Start(Identity[] peers, string staleTime = "30s", bool longLived = false, string families = "")
     {
+        string config = Configure(peers, staleTime, longLived, families);
+        _daemon = new Background(Path.Combine(_folder, "pipit.log"), [Lab.Pipit, "run", "--config", config, "--socket", Path.Combine(_folder, "pipit.sock")]);
+        Lab.Eventually(() => Cli("status").Code == 0, "the daemon answers", 30, Log);
+    }
+
+    private string Configure(Identity[] peers, string staleTime = "30s", bool longLived = false, string families = "")
+    {
         string config = Path.Combine(_folder, "pipit.yaml");
         File.WriteAllText(config, $$"""
             version: 1
@@ -293,8 +327,7 @@ public sealed class RestartTests
             """ + string.Concat(peers.Select(static who => string.Create(
                 CultureInfo.InvariantCulture,
                 $"  - {{ name: {who.Name}, address: {who.Address}, asn: {who.Asn}, group: g, import: [all], export: [all]{(who.IsInternal ? "" : ", routeReflectorClient: false")} }}\n"))));
-        _daemon = new Background(Path.Combine(_folder, "pipit.log"), [Lab.Pipit, "run", "--config", config, "--socket", Path.Combine(_folder, "pipit.sock")]);
-        Lab.Eventually(() => Cli("status").Code == 0, "the daemon answers", 30, Log);
+        return config;
     }
 
     private string Waiting() => string.Join(", ", Status().GetProperty("waitingFor").EnumerateArray().Select(static item => $"{item.GetProperty("name").GetString()}: {item.GetProperty("reason").GetString()}"));

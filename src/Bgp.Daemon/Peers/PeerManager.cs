@@ -113,8 +113,7 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
 
         foreach (PeerSession session in ended)
         {
-            session.Stop(NotificationMessage.Cease(CeaseSubcode.PeerDeconfigured), "removed from the configuration");
-            session.Dispose();
+            session.Remove(NotificationMessage.Cease(CeaseSubcode.PeerDeconfigured), "removed from the configuration");
         }
 
         // The listeners first: whoever calls again after a change must meet its new password.
@@ -315,8 +314,7 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
             Forget(session);
         }
 
-        session.Stop(default, "gone");
-        session.Dispose();
+        session.Remove(default, "gone");
     }
 
     private void SetKeys()
@@ -394,8 +392,7 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
             }
         }
 
-        evicted?.Stop(default, "gone");
-        evicted?.Dispose();
+        evicted?.Remove(default, "gone");
         if (session is null)
         {
             if (_refusals.IsDue(out long skipped))

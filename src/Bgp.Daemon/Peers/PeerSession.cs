@@ -124,6 +124,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
         AdminReason = reason;
         (_downReason, _loss) = (reason is null ? "disabled" : $"disabled: {reason}", Loss.Final);
         _fsm.Stop(ForGood(NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown, reason)), _actions);
+        ForgetStale();
     });
 
     /// <summary>Ends a <see cref="Disable"/>.</summary>
@@ -155,6 +156,14 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
         _fsm.Stop(silent ? default : ForGood(error.IsError ? error : NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown)), _actions);
         _timers.Stop((int)PeerTimer.IdleHold);
     });
+
+    /// <summary>It is no peer any more: ends it, and nothing is kept of it, its stale routes neither, which nobody would take away later.</summary>
+    internal void Remove(NotificationError error, string reason)
+    {
+        Stop(error, reason);
+        Enter(ForgetStale);
+        Dispose();
+    }
 
     /// <summary>A neighbour that agreed on the N bit keeps our routes over any NOTIFICATION but a Hard Reset (RFC 8538 section 3.1): ending for good must be one.</summary>
     private NotificationError ForGood(in NotificationError error) =>
