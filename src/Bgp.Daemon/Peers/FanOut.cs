@@ -15,6 +15,7 @@ internal interface IKickable
 /// of several microseconds, so that 500 of them on the table's thread would make every UPDATE of every reader wait for two milliseconds, and each
 /// UPDATE would be sent alone: 250,000 calls for 500 clients with one UPDATE each. So they go to lanes that run beside the table, one per core; while a
 /// lane makes its round, the table applies what arrives, and the next round sends it together. No timer decides how long to gather: the round does.
+/// While a table has more to do the few go to the lanes too.
 /// A writer stays in one lane, so that its state stays in one core's cache.
 /// </remarks>
 internal sealed class FanOut
@@ -37,15 +38,15 @@ internal sealed class FanOut
     /// <summary>Notes a writer that has something to send. <paramref name="key"/> says in which lane it would.</summary>
     internal void Wake(IKickable writer, int key) => _woken.Add((writer, key % _lanes.Length));
 
-    /// <summary>The turn is over: what was noted is sent, here or in the lanes.</summary>
-    internal void Flush()
+    /// <summary>The turn is over: what was noted is sent, in the lanes if the table is <paramref name="busy"/> or it is much, else here.</summary>
+    internal void Flush(bool busy)
     {
         if (_woken.Count == 0)
         {
             return;
         }
 
-        if (_woken.Count <= InlineWriters)
+        if (_woken.Count <= InlineWriters && !busy)
         {
             foreach ((IKickable writer, _) in _woken)
             {

@@ -440,7 +440,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         more |= RunSweeps();
         more |= Shard.RerankStep(SweepBudget);
         more |= Propagate();
-        FanOut.Flush();
+        FanOut.Flush(busy: more);
         if (!more && _settling.Count > 0)
         {
             _settling.RemoveAll(waiter => (!waiter.Moves || _moves.Count == 0) && waiter.Done.TrySetResult());

@@ -16,8 +16,20 @@ public sealed class FanOutTests
         FanOut fanOut = NewFanOut();
         Sender[] senders = Senders(FanOut.InlineWriters);
         Wake(fanOut, senders);
-        fanOut.Flush();
+        fanOut.Flush(busy: false);
         Assert.That(_scheduler.Queued, Is.Zero);
+        Assert.That(senders, Has.All.Property(nameof(Sender.Kicks)).EqualTo(1));
+    }
+
+    [Test]
+    public void ABusyCallerLetsFewSendBesideItToo()
+    {
+        FanOut fanOut = NewFanOut();
+        Sender[] senders = Senders(2);
+        Wake(fanOut, senders);
+        fanOut.Flush(busy: true);
+        Assert.That(senders, Has.All.Property(nameof(Sender.Kicks)).Zero);
+        _scheduler.Drain();
         Assert.That(senders, Has.All.Property(nameof(Sender.Kicks)).EqualTo(1));
     }
 
@@ -27,11 +39,11 @@ public sealed class FanOutTests
         FanOut fanOut = NewFanOut();
         Sender[] senders = Senders(1000);
         Wake(fanOut, senders);
-        fanOut.Flush();
+        fanOut.Flush(busy: false);
         Assert.That(senders, Has.All.Property(nameof(Sender.Kicks)).Zero);
         _scheduler.Drain();
         Assert.That(senders, Has.All.Property(nameof(Sender.Kicks)).EqualTo(1));
-        fanOut.Flush();
+        fanOut.Flush(busy: false);
         _scheduler.Drain();
         Assert.That(senders, Has.All.Property(nameof(Sender.Kicks)).EqualTo(1));
     }
@@ -54,10 +66,10 @@ public sealed class FanOutTests
             senders[trigger].OnKick = () =>
             {
                 Wake(fanOut, late);
-                fanOut.Flush();
+                fanOut.Flush(busy: false);
             };
             Wake(fanOut, senders);
-            fanOut.Flush();
+            fanOut.Flush(busy: false);
             _scheduler.Drain();
             Assert.That(senders, Has.All.Property(nameof(Sender.Kicks)).EqualTo(1), $"trigger {trigger}");
             Assert.That(late, Has.All.Property(nameof(Sender.Kicks)).EqualTo(1), $"trigger {trigger}");
