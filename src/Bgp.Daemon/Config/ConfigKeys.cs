@@ -3,6 +3,7 @@ namespace Bgp.Daemon.Config;
 internal enum ValueKind : byte
 {
     Text,
+    Name,
     Number,
     Bool,
     Duration,
@@ -61,6 +62,8 @@ internal static class ConfigKeys
 {
     private static ConfigKey T(string name, string def = "") => new(name, ValueKind.Text, def);
 
+    private static ConfigKey Id(string name, string def = "") => new(name, ValueKind.Name, def);
+
     private static ConfigKey N(string name, string def, long min, long max) => new(name, ValueKind.Number, def) { Min = min, Max = max };
 
     private static ConfigKey B(string name, string def) => new(name, ValueKind.Bool, def);
@@ -106,10 +109,10 @@ internal static class ConfigKeys
         Must(N("version", "1", 1, 1)),
         S("include", T("pattern")),
         B("watch", "false"),
-        Must(M("node", Must(Env(T("name"))), Must(V("asn", ValueKind.Asn)), Env(V("ipv4", ValueKind.AddressLength)), Env(V("ipv6", ValueKind.AddressLength)),
+        Must(M("node", Must(Env(Id("name"))), Must(V("asn", ValueKind.Asn)), Env(V("ipv4", ValueKind.AddressLength)), Env(V("ipv6", ValueKind.AddressLength)),
             V("routerId", ValueKind.NodeRouterId, "ipv4"))),
         M("listen", S("address", V("address", ValueKind.Ip), "[0.0.0.0, \"::\"]"), N("port", "179", 1, 65535), N("backlog", "4096", 1, 65535)),
-        L("pools", M("pool", Must(T("name")), Must(V("cidr", ValueKind.Prefix)), N("blockSize", "26 (IPv4), 122 (IPv6)", 1, 128),
+        L("pools", M("pool", Must(Id("name")), Must(V("cidr", ValueKind.Prefix)), N("blockSize", "26 (IPv4), 122 (IPv6)", 1, 128),
             M("tunnel", W("mode", "none", "none", "ipip", "vxlan"), W("when", "always", "always", "crossSubnet"), T("device", "tunl0")),
             B("export", "true"), B("installKernel", "true"), W("use", "workload", "workload", "service"))),
         L("originate", M("prefix", Must(V("prefix", ValueKind.Prefix)), W("kind", "blackhole", "blackhole", "unreachable", "none"),
@@ -119,8 +122,8 @@ internal static class ConfigKeys
             S("excludeNextHops", V("prefix", ValueKind.Prefix)), B("nexthopObjects", "false"),
             M("learn", B("enabled", "true"), S("interfaces", T("glob")), S("excludeInterfaces", T("glob")), S("excludeProtocols", N("protocol", "", 0, 255)), B("guard", "true")),
             M("direct", S("excludeInterfaces", T("glob"), "[cali*, kube-ipvs*]"))),
-        M("mesh", T("group"), L("nodes", M("node", Must(T("name")), V("ipv4", ValueKind.Ip), V("ipv6", ValueKind.Ip), V("asn", ValueKind.Asn, "the group's")))),
-        L("peers", M("peer", PeerSettings([Must(T("name")), Must(V("address", ValueKind.Ip)), T("interface"), T("group"), T("birdName", "name")]))),
+        M("mesh", T("group"), L("nodes", M("node", Must(Id("name")), V("ipv4", ValueKind.Ip), V("ipv6", ValueKind.Ip), V("asn", ValueKind.Asn, "the group's")))),
+        L("peers", M("peer", PeerSettings([Must(Id("name")), Must(V("address", ValueKind.Ip)), T("interface"), T("group"), Id("birdName", "name")]))),
         new ConfigKey("peerGroups", ValueKind.Names) { Item = M("group", PeerSettings([])) },
         L("dynamicPeers", M("range", Must(V("range", ValueKind.Prefix)), Must(T("group")), N("limit", "100", 1, 65000))),
         M("routeReflector", V("clusterId", ValueKind.RouterId, "node.routerId")),

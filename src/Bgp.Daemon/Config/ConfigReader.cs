@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Bgp.Daemon.Config;
 
 /// <summary>Outcome of reading a configuration.</summary>
@@ -15,6 +17,8 @@ public sealed record ConfigResult(ConfigModel? Model, IReadOnlyList<ConfigIssue>
 /// <summary>Reads a configuration file with its includes into a model. Never throws for any content of any file; reports all errors in one run.</summary>
 public static class ConfigReader
 {
+    private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     /// <summary>Reads a file.</summary>
     public static ConfigResult Load(string path)
     {
@@ -70,17 +74,48 @@ public static class ConfigReader
         try
         {
             using FileStream stream = new(path, FileMode.Open, FileAccess.Read);
-            using StreamReader reader = new(stream);
+            using StreamReader reader = new(stream, s_utf8);
             char[] buffer = new char[YamlTree.MaxBytes + 1];
             text = new string(buffer, 0, reader.ReadBlock(buffer, 0, buffer.Length));
             return true;
         }
+        catch (DecoderFallbackException)
+        {
+            // Replacing what cannot be read would be a guess, and a peer could end up with a name that nobody can type.
+            (int line, int column) = NotUtf8(path);
+            sink.Add(named, line, column, true, "cannot read: the file is not UTF-8");
+            return false;
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            string why = e is FileNotFoundException or DirectoryNotFoundException ? "no such file" : e is UnauthorizedAccessException ? "permission denied" : e.Message;
+            string why = Directory.Exists(path) ? "it is a directory" : e is FileNotFoundException or DirectoryNotFoundException ? "no such file" : e is UnauthorizedAccessException ? "permission denied" : e.Message;
             sink.Add(named, 1, 1, true, $"cannot read: {why}");
             return false;
         }
+    }
+
+    /// <summary>Place of the first octets that are no UTF-8; lines and columns count from 1.</summary>
+    private static (int Line, int Column) NotUtf8(string path)
+    {
+        try
+        {
+            int number = 1;
+            foreach (string line in File.ReadLines(path, Encoding.UTF8))
+            {
+                int at = line.IndexOf('\uFFFD', StringComparison.Ordinal);
+                if (at >= 0)
+                {
+                    return (number, at + 1);
+                }
+
+                number++;
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
+
+        return (1, 1);
     }
 
     private static void Include(Node root, string path, List<string> files, IssueSink sink)
@@ -100,8 +135,13 @@ public static class ConfigReader
 
             foreach (string file in Expand(pattern, directory, sink))
             {
-                if (files.Contains(file))
+                if (files.Contains(file) || Path.GetFullPath(file) == Path.GetFullPath(path))
                 {
+                    if (file == Path.Combine(directory, pattern.Value) && !files.Skip(1).Contains(file))
+                    {
+                        sink.Error(pattern, $"include '{pattern.Value}': the file includes itself");
+                    }
+
                     continue;
                 }
 

@@ -36,9 +36,20 @@ internal sealed partial class ConfigResolver
                 continue;
             }
 
+            if (node.At("ipv4") is null && node.At("ipv6") is null)
+            {
+                sink.Warning(node, $"mesh: '{name}' has neither 'ipv4' nor 'ipv6', so there is no session with it");
+            }
+
             foreach (string family in (ReadOnlySpan<string>)["ipv4", "ipv6"])
             {
                 IpAddr address = node.At(family).Ip();
+                if (!address.IsNone && address.IsV4 != (family == "ipv4"))
+                {
+                    sink.Error(node.At(family)!, $"mesh: '{address}' of '{name}' is an {(address.IsV4 ? "IPv4" : "IPv6")} address");
+                    continue;
+                }
+
                 IpAddr own = family == "ipv4" ? _node.Ipv4 : _node.Ipv6;
                 if (address.IsNone)
                 {

@@ -87,6 +87,11 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
             {
                 sink.Error(node["ipv6"]!, $"node.ipv6: '{ipv6}' is an IPv4 address");
             }
+
+            if (ipv4.IsV4 && ipv4Length is > 0 and < 31 && Ipv4Prefix.Create(ipv4, ipv4Length).Address == ipv4)
+            {
+                sink.Error(node["ipv4"]!, $"node.ipv4: {ipv4}/{ipv4Length} is the subnet; it should be this node's address in it");
+            }
         }
 
         uint routerId = node.At("routerId").Scalar() == "hash" ? HashId(name) : node.At("routerId").RouterId() ?? (ipv4.IsV4 ? ipv4.V4Value : 0);

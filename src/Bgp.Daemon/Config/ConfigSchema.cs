@@ -117,6 +117,10 @@ public static class ConfigSchema
             case ValueKind.Asn or ValueKind.RouterId or ValueKind.NodeRouterId or ValueKind.Table or ValueKind.Metric or ValueKind.LengthRange or ValueKind.MetricRange:
                 Types(json, "integer", "string", "number");
                 break;
+            case ValueKind.Name:
+                Types(json, "string");
+                json.WriteString("pattern", "^[^-\\s][^\\s]*$");
+                break;
             case ValueKind.AddPathSend:
                 Types(json, "boolean", "integer");
                 break;

@@ -5,6 +5,7 @@ namespace Bgp.Daemon.Config;
 /// <summary>Cross references: what one key says about another.</summary>
 internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel model)
 {
+    private static readonly IpAddr s_broadcast = IpAddr.V4(uint.MaxValue);
     private static readonly string[] BuiltIn = ["all", "none", "calico-export", "calico-import"];
 
     internal void Validate(List<(PeerConfig Peer, Node At)> peers)
@@ -148,6 +149,7 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
     {
         Dictionary<string, Node> names = new(StringComparer.Ordinal);
         Dictionary<(IpAddr, string), string> addresses = [];
+        Dictionary<string, string> birdNames = new(StringComparer.Ordinal);
         foreach ((PeerConfig peer, Node at) in peers)
         {
             Node nameAt = at.At("name") ?? at;
@@ -156,10 +158,14 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
             {
                 sink.Error(nameAt, $"duplicate peer '{peer.Name}'; first at {names[peer.Name].File}:{names[peer.Name].Line}:{names[peer.Name].Column}");
             }
+            else if (peer.BirdName.Length > 0 && !birdNames.TryAdd(peer.BirdName, peer.Name))
+            {
+                sink.Error(at.At("birdName") ?? nameAt, $"peer '{peer.Name}' has the birdName '{peer.BirdName}' of peer '{birdNames[peer.BirdName]}'");
+            }
 
             if (!peer.Address.IsNone)
             {
-                if (!addresses.TryAdd((peer.Address, peer.Interface), peer.Name))
+                if (!addresses.TryAdd((peer.Address, peer.Interface), peer.Name) && addresses[(peer.Address, peer.Interface)] != peer.Name)
                 {
                     sink.Error(addressAt, $"peer '{peer.Name}' has the address {peer.Address} of peer '{addresses[(peer.Address, peer.Interface)]}'");
                 }
@@ -167,7 +173,7 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
                 PeerAddress(peer, addressAt);
             }
 
-            if (peer.Asn == 0 && at.At("asn") is null && (peer.Group.Length == 0 || root.At("peerGroups", peer.Group) is { } group && group.At("asn") is null))
+            if (peer.Asn == 0 && peer.Name.Length > 0 && at.At("asn") is null && (peer.Group.Length == 0 || root.At("peerGroups", peer.Group) is { } group && group.At("asn") is null))
             {
                 sink.Error(nameAt, $"peer '{peer.Name}' has no 'asn', nor has its group");
             }
@@ -183,7 +189,7 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
             sink.Error(at, $"peer '{peer.Name}': a link-local address needs 'interface'");
         }
 
-        if (peer.Address.IsMulticast || peer.Address.IsUnspecified)
+        if (peer.Address.IsMulticast || peer.Address.IsUnspecified || peer.Address == s_broadcast)
         {
             sink.Error(at, $"peer '{peer.Name}': {peer.Address} is not the address of a host");
         }

@@ -276,6 +276,7 @@ public static class ConfigText
     public static string? Nearest(string word, IEnumerable<string> candidates)
     {
         string? best = null;
+        string? longer = null;
         int limit = Math.Max(1, Math.Min(3, (word.Length + 1) / 3)) + 1;
         foreach (string candidate in candidates)
         {
@@ -284,15 +285,20 @@ public static class ConfigText
             {
                 distance = 0;
             }
+            else if (word.Length > 2 && candidate.StartsWith(word, StringComparison.OrdinalIgnoreCase))
+            {
+                longer ??= candidate;
+            }
 
-            if (distance < limit)
+            // A word that shares no letter with what was typed is no guess, however short both are.
+            if (distance < limit && distance < Math.Max(1, Math.Max(word.Length, candidate.Length) - word.Count(static c => c == '-')))
             {
                 limit = distance;
                 best = candidate;
             }
         }
 
-        return best;
+        return best ?? longer;
     }
 
     /// <summary>As a clause for a message: <c>; did you mean 'x'?</c>, or nothing.</summary>

@@ -7,6 +7,8 @@ namespace Bgp.Daemon.Config;
 /// <summary>Compares a tree with the table of keys: unknown and duplicate keys, missing ones, wrong forms. Reports all of them.</summary>
 internal static class StructureCheck
 {
+    private const int MaxText = 1024;
+
     internal static void Check(Node node, ConfigKey key, string path, IssueSink sink)
     {
         switch (key.Kind)
@@ -64,7 +66,12 @@ internal static class StructureCheck
         {
             string hint = key.Kind switch
             {
+                ValueKind.Text when node.Value.Length > MaxText => "",
                 ValueKind.Word => ConfigText.Suggest(node.Value, key.Words),
+                ValueKind.Metric => ConfigText.Suggest(node.Value, ["none", "localPref"]),
+                ValueKind.Table => ConfigText.Suggest(node.Value, ["main"]),
+                ValueKind.Ip when ConfigText.TryAddressLength(node.Value, out IpAddr address, out _) => $"; did you mean '{address}'?",
+                ValueKind.Ip when node.Value.Contains('%', StringComparison.Ordinal) => "; the interface of a link-local address is given with 'interface'",
                 ValueKind.Bool => node.Value.ToUpperInvariant() switch
                 {
                     "YES" or "ON" or "TRUE" or "1" or "Y" => "; did you mean 'true'?",
@@ -75,7 +82,7 @@ internal static class StructureCheck
                 ValueKind.Prefix => PrefixHint(node.Value),
                 _ => "",
             };
-            sink.Error(node, $"{path}: '{node.Value}' is not {Expected(key)}{hint}");
+            sink.Error(node, $"{path}: {node.KindName} is not {Expected(key)}{hint}");
         }
     }
 
@@ -94,7 +101,10 @@ internal static class StructureCheck
             ConfigKey? child = key.Find(name.Value);
             if (child is null)
             {
-                sink.Error(name, $"unknown key '{name.Value}' in {place}{ConfigText.Suggest(name.Value, key.Keys.Where(k => node[k.Name] is null).Select(k => k.Name))}");
+                string why = name.Value == "<<" ? "; merge keys are not supported, common settings go into 'peerGroups'"
+                    : path.Length == 0 && ConfigKeys.Root.Find(name.Value) is not null ? "; it is understood in the main file only"
+                    : ConfigText.Suggest(name.Value, key.Keys.Where(k => node[k.Name] is null).Select(k => k.Name));
+                sink.Error(name, $"unknown key {name.KindName} in {place}{why}");
                 continue;
             }
 
@@ -146,7 +156,8 @@ internal static class StructureCheck
 
     internal static bool IsValid(ConfigKey key, string text) => key.Kind switch
     {
-        ValueKind.Text => text.Length is > 0 and <= 1024,
+        ValueKind.Text => text.Length is > 0 and <= MaxText && !text.Any(char.IsControl),
+        ValueKind.Name => IsName(text),
         ValueKind.Number => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long n) && n >= key.Min && n <= key.Max,
         ValueKind.Bool => text is "true" or "false",
         ValueKind.Duration => ConfigText.TryDuration(text, out _),
@@ -170,6 +181,9 @@ internal static class StructureCheck
         _ => false,
     };
 
+    /// <summary>What can be typed as one word of a command line and stand in one column of a table.</summary>
+    private static bool IsName(string text) => text.Length is > 0 and <= 128 && text[0] != '-' && !text.Any(static c => char.IsControl(c) || char.IsWhiteSpace(c));
+
     private static bool IsRegex(string text)
     {
         try
@@ -186,8 +200,10 @@ internal static class StructureCheck
 
     private static string Expected(ConfigKey key) => key.Kind switch
     {
-        ValueKind.Text => "a text",
-        ValueKind.Number => $"a number ({key.Min}-{key.Max})",
+        ValueKind.Text => $"a text (1-{MaxText} characters, none of them control characters)",
+        ValueKind.Name => "a name (1-128 characters without spaces and control characters, not beginning with '-')",
+        ValueKind.Number when key.Min == key.Max => $"supported; this program understands {key.Min}",
+        ValueKind.Number => $"a number from {key.Min} to {key.Max}",
         ValueKind.Bool => "true or false",
         ValueKind.Duration => "a duration (90s, 300ms, 5m)",
         ValueKind.Asn => "an AS number (1-4294967295 or 1.10)",

@@ -66,7 +66,7 @@ internal sealed class Node(NodeKind kind, string file, int line, int column)
         }
     }
 
-    internal string KindName => Kind switch { NodeKind.Map => "a map", NodeKind.List => "a list", NodeKind.Null => "nothing", _ => $"'{Value}'" };
+    internal string KindName => Kind switch { NodeKind.Map => "a map", NodeKind.List => "a list", NodeKind.Null => "nothing", _ => Value.Length <= 80 ? $"'{Value}'" : $"'{Value[..64]}...' ({Value.Length} characters)" };
 }
 
 /// <summary>Collects issues; stops taking them after a thousand.</summary>
@@ -122,7 +122,16 @@ internal static class YamlTree
             string message = e.Message;
             int paren = message.IndexOf("): ", StringComparison.Ordinal);
             string reason = (e.InnerException?.Message ?? (paren > 0 ? message[(paren + 3)..] : message)).TrimEnd('.');
-            sink.Add(file, Math.Max(1, (int)e.Start.Line), Math.Max(1, (int)e.Start.Column), true, "not valid YAML: " + reason);
+
+            (int line, int column) = ((int)e.Start.Line, (int)e.Start.Column);
+            if (reason.Contains("invalid tab", StringComparison.Ordinal))
+            {
+                // The parser says where the map began that the tab is in.
+                (line, column) = FirstTab(text) ?? (line, column);
+                reason = "a line is indented with a tab; YAML takes spaces only";
+            }
+
+            sink.Add(file, Math.Max(1, line), Math.Max(1, column), true, "not valid YAML: " + reason);
             return null;
         }
 #pragma warning disable CA1031 // A YAML parser's bug must not be ours: whatever it throws is a bad file.
@@ -132,6 +141,23 @@ internal static class YamlTree
             sink.Add(file, 1, 1, true, "not valid YAML: " + e.Message);
             return null;
         }
+    }
+
+    private static (int Line, int Column)? FirstTab(string text)
+    {
+        int number = 1;
+        foreach (ReadOnlySpan<char> line in text.AsSpan().EnumerateLines())
+        {
+            int indent = line.IndexOfAnyExcept(' ');
+            if (indent >= 0 && line[indent] == '\t')
+            {
+                return (number, indent + 1);
+            }
+
+            number++;
+        }
+
+        return null;
     }
 
     private static Node? Build(string file, string text, IssueSink sink)

@@ -46,6 +46,67 @@ public sealed class MistakeTests
         }));
     }
 
+    private const string Head = "version: 1\nnode: { name: a, asn: 64512, ipv4: 10.0.0.1/24 }\n";
+
+    // What a person types who is in a hurry. One line each: place, what is wrong, what to write instead.
+    [TestCase("version: 2\nnode: { name: a, asn: 1, ipv4: 10.0.0.1 }\n", "f:1:10: error: version: '2' is not supported; this program understands 1")]
+    [TestCase(Head + "peers:\n\t- name: x\n", "f:4:1: error: not valid YAML: a line is indented with a tab; YAML takes spaces only")]
+    [TestCase(Head + "listen: { port: 70000 }\n", "f:3:17: error: listen.port: '70000' is not a number from 1 to 65535")]
+    [TestCase(Head + "log: { level: warn }\n", "f:3:15: error: log.level: 'warn' is not one of trace, debug, info, warning, error; did you mean 'warning'?")]
+    [TestCase(Head + "kernel: { metric: localpref }\n", "f:3:19: error: kernel.metric: 'localpref' is not a metric ('none', 'localPref' or a number); did you mean 'localPref'?")]
+    [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2/24, asn: 64512 } ]\n", "f:3:30: error: peers[0].address: '10.0.0.2/24' is not an IP address; did you mean '10.0.0.2'?")]
+    [TestCase(Head + "peers: [ { name: x, address: \"fe80::1%eth0\", asn: 64512 } ]\n",
+        "f:3:30: error: peers[0].address: 'fe80::1%eth0' is not an IP address; the interface of a link-local address is given with 'interface'")]
+    [TestCase(Head + "peers: [ { name: x, address: 255.255.255.255, asn: 64512 } ]\n", "f:3:30: error: peer 'x': 255.255.255.255 is not the address of a host")]
+    [TestCase(Head + "peers: [ { name: a b, address: 10.0.0.2, asn: 64512 } ]\n",
+        "f:3:18: error: peers[0].name: 'a b' is not a name (1-128 characters without spaces and control characters, not beginning with '-')")]
+    [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2, asn: 64512, description: \"a\\e[31m\" } ]\n",
+        "f:3:65: error: peers[0].description: 'a?[31m' is not a text (1-1024 characters, none of them control characters)")]
+    [TestCase(Head + "peers:\n  - &a { name: x, address: 10.0.0.2, asn: 64512 }\n  - { <<: *a, name: y, address: 10.0.0.3, asn: 64512 }\n",
+        "f:5:7: error: unknown key '<<' in peers[1]; merge keys are not supported, common settings go into 'peerGroups'")]
+    [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2, asn: 64512, birdName: b }, { name: y, address: 10.0.0.3, asn: 64512, birdName: b } ]\n",
+        "f:3:119: error: peer 'y' has the birdName 'b' of peer 'x'")]
+    [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2, asn: 64512 }, { name: x, address: 10.0.0.2, asn: 64512 } ]\n", "f:3:62: error: duplicate peer 'x'; first at f:3:18")]
+    [TestCase(Head + "peerGroups: { g: {} }\nmesh: { group: g, nodes: [ { name: b, ipv4: \"fd00::2\" } ] }\n", "f:4:45: error: mesh: 'fd00::2' of 'b' is an IPv6 address")]
+    [TestCase(Head + "peerGroups: { g: {} }\nmesh: { group: g, nodes: [ { name: b } ] }\n", "f:4:28: warning: mesh: 'b' has neither 'ipv4' nor 'ipv6', so there is no session with it")]
+    [TestCase("version: 1\nnode: { name: a, asn: 1, ipv4: 10.0.0.0/24 }\n", "f:2:32: error: node.ipv4: 10.0.0.0/24 is the subnet; it should be this node's address in it")]
+    public void A_mistake_has_one_line_that_says_where_and_what_to_write(string text, string line) =>
+        Assert.That(ConfigReader.Parse(text, "f").Issues.Select(static issue => issue.ToString()), Is.EqualTo(new[] { line }));
+
+    [Test]
+    public void A_value_of_any_length_is_shown_in_part()
+    {
+        string line = ConfigReader.Parse(Head + $"peers: [ {{ name: {new string('x', 200_000)}, address: 10.0.0.2, asn: 64512 }} ]\n", "f").Issues.Single().ToString();
+        Assert.That(line, Does.Contain("xxx...' (200000 characters) is not a name").And.Length.LessThan(300));
+    }
+
+    [Test]
+    public void Files_that_cannot_be_read_say_why()
+    {
+        string folder = Directory.CreateTempSubdirectory().FullName;
+        try
+        {
+            string file = Path.Combine(folder, "p.yaml");
+            File.WriteAllBytes(file, [.. System.Text.Encoding.UTF8.GetBytes(Head + "peers: [ { name: "), 0xFF, 0xFE, (byte)'\n']);
+            Assert.That(ConfigReader.Load(file).Issues.Single().ToString(), Is.EqualTo($"{file}:3:18: error: cannot read: the file is not UTF-8"));
+            Assert.That(ConfigReader.Load(folder).Issues.Single().ToString(), Is.EqualTo($"{folder}:1:1: error: cannot read: it is a directory"));
+
+            File.WriteAllText(file, Head + "include: [p.yaml]\n");
+            Assert.That(ConfigReader.Load(file).Issues.Single().ToString(), Is.EqualTo($"{file}:3:11: error: include 'p.yaml': the file includes itself"));
+
+            // A pattern that the main file happens to match is no mistake, and what an included file may not hold is said.
+            File.WriteAllText(file, Head + "include: ['*.yaml']\n");
+            File.WriteAllText(Path.Combine(folder, "q.yaml"), "include: [p.yaml]\n");
+            Assert.That(
+                ConfigReader.Load(file).Issues.Single().ToString(),
+                Is.EqualTo($"{Path.Combine(folder, "q.yaml")}:1:1: error: unknown key 'include' in the file; it is understood in the main file only"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Test]
     public void All_mistakes_are_reported_in_one_run_with_place_and_suggestion()
     {
