@@ -96,7 +96,9 @@ internal sealed partial class BgpDaemon
         if (!dryRun)
         {
             RefusedBecause = errors;
-            Log.ReloadRefused(_log, string.Join("; ", errors));
+            string text = string.Join("; ", errors);
+            Log.ReloadRefused(_log, text);
+            Events.Publish(_time.GetUtcNow(), "config", null, "refused: " + text);
         }
 
         return new ReloadDto { Errors = errors, Warnings = warnings };

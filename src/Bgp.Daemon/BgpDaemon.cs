@@ -354,7 +354,10 @@ internal sealed partial class BgpDaemon : IDisposable
         PeerSettled();
 
         StateVersion.Bump();
-        Events.Publish(_time.GetUtcNow(), session.State == SessionState.Established ? "peer-up" : "peer-state", session.Settings.Name, session.State.ToString());
+        (string type, string message) = session.State == SessionState.Established ? ("peer-up", "established")
+            : session.StateBefore == SessionState.Established ? ("peer-down", session.LastError)
+            : ("peer-state", DaemonQueries.StateName(session));
+        Events.Publish(_time.GetUtcNow(), type, session.Settings.Name, message);
     }
 
     /// <summary>Opens the HTTP endpoint of the model, then closes <paramref name="before"/>. False when it cannot be opened.</summary>
@@ -382,7 +385,7 @@ internal sealed partial class BgpDaemon : IDisposable
         catch (SocketException exception)
         {
             // Probes and metrics are missing then, routing is not.
-            Log.CannotListen(_log, listen, exception.SocketErrorCode.ToString());
+            Log.CannotListen(_log, listen, exception.Words());
             return false;
         }
     }

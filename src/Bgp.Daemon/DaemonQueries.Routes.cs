@@ -50,13 +50,14 @@ internal sealed partial class DaemonQueries
     public async Task<ExplainDto> ExplainAsync(string prefix, string? to, CancellationToken cancel)
     {
         PeerSession? target = to is null ? null : daemon.Peers.Find(to);
+        bool isAddress = !prefix.Contains('/', StringComparison.Ordinal);
         if (Ipv4Prefix.TryParse(prefix, out Ipv4Prefix v4))
         {
-            return await daemon.Context.V4.AskAsync(loop => Explain(loop, v4, target, to, InstalledV4())).WaitAsync(cancel).ConfigureAwait(false);
+            return await daemon.Context.V4.AskAsync(loop => Explain(loop, isAddress ? LongestMatch(loop, v4) : v4, target, to, InstalledV4(), p => NotInstalled(daemon.Kernel?.ListV4(true), p))).WaitAsync(cancel).ConfigureAwait(false);
         }
 
         return Ipv6Prefix.TryParse(prefix, out Ipv6Prefix v6)
-            ? await daemon.Context.V6.AskAsync(loop => Explain(loop, v6, target, to, InstalledV6())).WaitAsync(cancel).ConfigureAwait(false)
+            ? await daemon.Context.V6.AskAsync(loop => Explain(loop, isAddress ? LongestMatch(loop, v6) : v6, target, to, InstalledV6(), p => NotInstalled(daemon.Kernel?.ListV6(true), p))).WaitAsync(cancel).ConfigureAwait(false)
             : new ExplainDto(prefix, false, [], []);
     }
 
@@ -97,6 +98,16 @@ internal sealed partial class DaemonQueries
             _ => null,
         };
         return new FibDto(item.Prefix.ToString()!, item.State.ToString().ToLowerInvariant(), item.Desired is { } wanted ? Text(wanted) : null, item.Installed is { } installed ? Text(installed) : null, error);
+    }
+
+    /// <summary>What keeps a route that is wanted out of the kernel.</summary>
+    private string NotInstalled<TPrefix>(IEnumerable<FibListing<TPrefix>>? differences, TPrefix prefix)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        FibDto? row = differences?.Where(item => item.Prefix.Equals(prefix)).Select(static item => Fib(item)).FirstOrDefault();
+        return row?.LastError is { } error ? $"{row.State}: {error}"
+            : row is null && daemon.Recovery is { ExportsHeld: true } ? "waits for the neighbours after the restart (pipit status says for whom)"
+            : "not written yet";
     }
 
     /// <summary>Selected routes from neighbours that become no kernel route, with the reason.</summary>
@@ -194,21 +205,8 @@ internal sealed partial class DaemonQueries
             return await loop.AskAsync(table =>
             {
                 // An address asks for what covers it best, a prefix for itself.
-                for (int length = within.Length; length >= 0; length--)
-                {
-                    TPrefix candidate = TPrefix.Create(within.Address, length);
-                    if (table.Shard.TryFind(candidate, out uint index) && !table.Shard.AllPaths(index).IsEmpty)
-                    {
-                        return [candidate];
-                    }
-
-                    if (!isAddress)
-                    {
-                        break;
-                    }
-                }
-
-                return new List<TPrefix>();
+                TPrefix found = isAddress ? LongestMatch(table, within) : within;
+                return table.Shard.TryFind(found, out uint index) && !table.Shard.AllPaths(index).IsEmpty ? [found] : new List<TPrefix>();
             }).WaitAsync(cancel).ConfigureAwait(false);
         }
 
@@ -252,7 +250,7 @@ internal sealed partial class DaemonQueries
 
         if (query.To is not null)
         {
-            Exported(loop, index, query.To, into);
+            Exported(loop, index, query.To, query.AsStored, installed, into);
             return;
         }
 
@@ -313,6 +311,8 @@ internal sealed partial class DaemonQueries
         };
     }
 
+    private static string SourceName(PathAttributes attributes) => attributes.Source switch { RouteSource.Kernel => "kernel", RouteSource.Originate => "originate", _ => "bgp" };
+
     private static RouteDto Describe(string prefix, PathAttributes attributes, string? from)
     {
         LocalRouteInfo? local = attributes.Local;
@@ -330,12 +330,12 @@ internal sealed partial class DaemonQueries
             LargeCommunities = attributes.LargeCommunityTexts(),
             OriginatorId = attributes.OriginatorId == 0 ? null : IpAddr.V4(attributes.OriginatorId).ToString(),
             ClusterList = attributes.ClusterListTexts(),
-            Source = attributes.Source switch { RouteSource.Kernel => "kernel", RouteSource.Originate => "originate", _ => "bgp" },
+            Source = SourceName(attributes),
             Device = local is { Interface.Length: > 0 } info ? info.Interface : null,
         };
     }
 
-    private void Exported<TPrefix>(RibLoop<TPrefix> loop, uint index, string to, List<RouteDto> into)
+    private void Exported<TPrefix>(RibLoop<TPrefix> loop, uint index, string to, bool asStored, HashSet<TPrefix> installed, List<RouteDto> into)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
         if (daemon.Peers.Find(to) is not { } target || loop.SessionOf(target.Index) is not { Group: { } group } session)
@@ -343,8 +343,9 @@ internal sealed partial class DaemonQueries
             return;
         }
 
-        ReadOnlySpan<RibPath> selected = loop.Shard.Select(index, 1, out _);
-        ushort best = selected.IsEmpty ? ushort.MaxValue : selected[0].Peer;
+        List<RibPath> selected = [.. loop.Shard.Select(index, int.MaxValue, out int multipath)];
+        ushort best = selected.Count == 0 ? ushort.MaxValue : selected[0].Peer;
+        TPrefix prefix = loop.Shard.PrefixAt(index);
         bool marked = false;
         for (int slot = 0; slot < group.PathsPerPrefix; slot++)
         {
@@ -353,10 +354,24 @@ internal sealed partial class DaemonQueries
                 continue;
             }
 
-            PathAttributes attributes = loop.Attributes.Describe(entry.Attr);
-            RouteDto row = Describe(loop.Shard.PrefixAt(index).ToString()!, attributes, loop.Shard.PeerAt(entry.Source)?.Name);
             bool isBest = !marked && entry.Source == best;
             marked |= isBest;
+            int origin = selected.FindIndex(path => path.Peer == entry.Source);
+            if (asStored && origin >= 0)
+            {
+                bool isInstalled = origin < multipath && installed.Contains(prefix) && entry.Source != RibPeer.Local;
+                into.Add(Row(loop, index, prefix, selected[origin], isBest, isInstalled, filtered: false));
+                continue;
+            }
+
+            PathAttributes attributes = loop.Attributes.Describe(entry.Attr);
+            RouteDto row = Describe(prefix.ToString()!, attributes, entry.Source == RibPeer.Local ? null : loop.Shard.PeerAt(entry.Source)?.Name);
+            if (origin >= 0)
+            {
+                // What was sent has no source of its own: it is that of the path behind it.
+                row = row with { Source = SourceName(loop.Attributes.Describe(selected[origin].Attr)) };
+            }
+
             into.Add(row with { Best = isBest, PathId = group.Key.AddPathLimit > 0 ? (uint)slot + 1 : null });
         }
     }
@@ -410,7 +425,23 @@ internal sealed partial class DaemonQueries
 
     private static string Role(RibPeer peer) => peer.Kind == PeerKind.IbgpClient ? "client" : "non-client";
 
-    private ExplainDto Explain<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, PeerSession? target, string? to, HashSet<TPrefix> installed)
+    /// <summary>The prefix that has paths and covers the address best, or what was asked for.</summary>
+    private static TPrefix LongestMatch<TPrefix>(RibLoop<TPrefix> loop, TPrefix asked)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        for (int length = asked.Length; length >= 0; length--)
+        {
+            TPrefix candidate = TPrefix.Create(asked.Address, length);
+            if (loop.Shard.TryFind(candidate, out uint index) && !loop.Shard.AllPaths(index).IsEmpty)
+            {
+                return candidate;
+            }
+        }
+
+        return asked;
+    }
+
+    private ExplainDto Explain<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, PeerSession? target, string? to, HashSet<TPrefix> installed, Func<TPrefix, string> whyNot)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
         string text = prefix.ToString()!;
@@ -425,6 +456,11 @@ internal sealed partial class DaemonQueries
         Rows(loop, prefix, new RouteQuery { Filtered = true }, installed, filtered);
         rows.AddRange(filtered);
         List<ExplainStepDto> steps = [];
+        foreach (RouteDto row in rows.Where(static row => row.RejectedBy is not null))
+        {
+            steps.Add(new ExplainStepDto("import", row.From ?? "this host", filtered.Contains(row) ? "rejected" : "not eligible", row.RejectedBy!));
+        }
+
         RibPath[] selected = loop.Shard.Select(index, int.MaxValue, out int multipath).ToArray();
         for (int i = 0; i < selected.Length; i++)
         {
@@ -444,6 +480,7 @@ internal sealed partial class DaemonQueries
         {
             FibRoute? wanted = forwarding.Desired(loop.Shard, index, out string reason);
             string verdict = wanted is null ? "not wanted" : installed.Contains(prefix) ? "installed" : "wanted, not installed";
+            reason = verdict == "wanted, not installed" ? $"{reason}; {whyNot(prefix)}" : reason;
             steps.Add(new ExplainStepDto("kernel", wanted is { } route ? Text(route) : "-", verdict, reason));
         }
 

@@ -145,10 +145,23 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             return Task.FromResult(new CommandDto(false, $"no peer '{name}'", 1));
         }
 
-        Log.Mutation(daemon.Logger, $"peer {name} {action}", caller.Uid, caller.Reason ?? "no reason given");
+        // What cannot be done is said, and what is so already is not done again.
+        if (action != PeerAction.Disable && peer.Settings.Unusable is { } unusable)
+        {
+            return Task.FromResult(new CommandDto(false, $"{name} stays down: {unusable}", 1));
+        }
+
         string message;
         switch (action)
         {
+            case PeerAction.Disable when peer.IsAdminDown:
+                message = "already disabled";
+                break;
+            case PeerAction.Enable when !peer.IsAdminDown:
+                message = "already enabled";
+                break;
+            case PeerAction.Restart when peer.IsAdminDown:
+                return Task.FromResult(new CommandDto(false, $"{name} is disabled", 1));
             case PeerAction.Disable:
                 peer.Disable(caller.Reason);
                 message = "disabled";
@@ -222,7 +235,6 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
     /// <inheritdoc/>
     public async Task<ReloadDto> ReloadAsync(bool dryRun, bool wait, TimeSpan? confirm, Caller caller, CancellationToken cancel)
     {
-        Log.Mutation(daemon.Logger, dryRun ? "reload --dry-run" : "reload", caller.Uid, caller.Reason ?? "no reason given");
         ReloadDto result = daemon.Reload(null, dryRun, confirm);
         if (wait && result.Accepted && !dryRun && !await daemon.InForceAsync(cancel).ConfigureAwait(false))
         {
@@ -235,14 +247,12 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
     /// <inheritdoc/>
     public Task<CommandDto> ConfirmAsync(Caller caller, CancellationToken cancel)
     {
-        Log.Mutation(daemon.Logger, "confirm", caller.Uid, caller.Reason ?? "no reason given");
         return Task.FromResult(daemon.Confirm() ? new CommandDto(true, "confirmed") : new CommandDto(false, "nothing waits to be confirmed", 1));
     }
 
     /// <inheritdoc/>
     public Task<CommandDto> RollbackAsync(Caller caller, CancellationToken cancel)
     {
-        Log.Mutation(daemon.Logger, "rollback", caller.Uid, caller.Reason ?? "no reason given");
         return Task.FromResult(daemon.Rollback() ? new CommandDto(true, "rolled back") : new CommandDto(false, "there is no configuration to go back to", 1));
     }
 
@@ -252,7 +262,6 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
     /// <inheritdoc/>
     public Task<CommandDto> ShutdownAsync(bool hard, Caller caller, CancellationToken cancel)
     {
-        Log.Mutation(daemon.Logger, hard ? "shutdown --hard" : "shutdown", caller.Uid, caller.Reason ?? "no reason given");
         daemon.ShutdownRequested.TrySetResult(hard);
         return Task.FromResult(new CommandDto(true, hard ? "shutting down: sessions get Cease, own kernel routes are removed" : "shutting down: kernel routes stay"));
     }
@@ -266,7 +275,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
         {
             Task next = daemon.StateVersion.Next;
             PeerSession[] wanted = [.. daemon.Peers.All.Where(session => peer is null ? !session.IsAdminDown && !session.IsDynamic : session.Settings.Name == peer || session.Settings.Address.ToString() == peer)];
-            if (wanted.Length > 0 && Array.TrueForAll(wanted, static session => session.State == SessionState.Established))
+            if ((wanted.Length > 0 || peer is null) && Array.TrueForAll(wanted, static session => session.State == SessionState.Established))
             {
                 return true;
             }

@@ -57,6 +57,10 @@ public sealed partial class BirdCompatTests
 
         Assert.That(Lab.TryRun("birdc", ["-s", _two, "show", "route", "9.9.9.0/24"]).Code, Is.EqualTo(1), "birdc's exit code follows the reply code");
         Assert.That(Lab.TryRun("birdc", ["-s", _two, "show", "protocols", "all", "Mesh_10_0_0_2"]).Output, Does.Contain("BGP state:          Established").And.Contain("Channel ipv4").And.Contain("Routes:         1 imported, 1 exported"));
+        Assert.That(
+            Lab.TryRun("birdc", ["-s", _one, "show", "protocols", "all", "Mesh_10_0_0_2"]).Output, Does.Contain("Neighbor caps:    refresh enhanced-refresh restart-able AS4"), "in BIRD's words");
+        Assert.That(
+            Lab.TryRun("birdc", ["-s", _one, "show", "route", "export", "Mesh_10_0_0_2"]).Output, Does.Match(@"10\.244\.1\.0/26      blackhole \[static1 [0-9:]+\] \* \(200\)"), "the route of the table");
         Assert.That(Lab.TryRun("birdc", ["-s", _one, "disable", "Mesh_10_0_0_2"]).Output, Does.Contain("Access denied"), "the socket is read only");
         Assert.That(Lab.TryRun("birdc", ["-s", _two, "restart", "\"Mesh_fd00*\""]).Output, Does.Contain("Mesh_fd00__2: restarted"));
         _a.WaitEstablished();

@@ -88,7 +88,7 @@ public sealed partial class CliApp
 
     private int Invoke(string[] args)
     {
-        ParseResult parsed = _root.Parse(args.Length == 0 ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        ParseResult parsed = _root.Parse(args is [] ? ["--help"] : args[0] == "--version" ? ["version", .. args[1..]] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         bool wantsHelp = parsed.Action is HelpAction;
         if (!wantsHelp && parsed.Errors.Count > 0)
         {
@@ -123,7 +123,12 @@ public sealed partial class CliApp
     private int Usage(ParseResult parsed)
     {
         Command command = parsed.CommandResult.Command;
-        string name = command == _root ? "pipit" : "pipit " + command.Name;
+        string name = "pipit";
+        for (CommandResult? at = parsed.CommandResult; at is not null && at.Command != _root; at = at.Parent as CommandResult)
+        {
+            name = name.Insert("pipit".Length, " " + at.Command.Name);
+        }
+
         HashSet<string> told = [];
         foreach (string word in parsed.UnmatchedTokens)
         {
@@ -139,15 +144,24 @@ public sealed partial class CliApp
 
         if (told.Count == 0)
         {
-            foreach (ParseError problem in parsed.Errors.DistinctBy(e => e.Message))
+            foreach (string problem in parsed.Errors.Select(error => Describe(error, command, name)).Distinct())
             {
-                _output.Fail(ExitCode.Usage, problem.Message);
+                _output.Fail(ExitCode.Usage, problem);
             }
         }
 
         _output.Error.WriteLine($"Try '{name} --help'.");
         return ExitCode.Usage;
     }
+
+    private static string Describe(ParseError error, Command command, string name) => error.SymbolResult switch
+    {
+        OptionResult { Tokens.Count: 0 } option => $"{option.Option.Name} needs a value{(option.Option.HelpName is { } help ? $": {help}" : "")}",
+        ArgumentResult { Tokens.Count: 0 } argument => $"'{name}' needs {argument.Argument.Name}{(argument.Argument.Description is { Length: > 0 } what ? $": {what}" : "")}",
+        CommandResult when command.Subcommands.Any(static c => !c.Hidden) => $"'{name}' needs a verb: {string.Join(", ", command.Subcommands.Where(static c => !c.Hidden).Select(static c => c.Name))}",
+        CommandResult when command.Arguments.FirstOrDefault() is { } argument => $"'{name}' needs {argument.Name}{(argument.Description is { Length: > 0 } what ? $": {what}" : "")}",
+        _ => error.Message,
+    };
 
     private Command Verb(string name, string description, params ReadOnlySpan<Symbol> symbols) => Verb(_root, name, description, symbols);
 

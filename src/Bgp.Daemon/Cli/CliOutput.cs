@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Bgp.Daemon.Cli;
@@ -142,7 +143,12 @@ public sealed class CliOutput(TextWriter output, TextWriter error, bool isTermin
     }
 
     // A JSON string is a YAML double-quoted scalar, and numbers, true, false and null are the same in both.
-    private static string Scalar(JsonElement value) => value.GetRawText();
+    private static string Scalar(JsonElement value) => value.ValueKind != JsonValueKind.String ? value.GetRawText()
+        : "\"" + JsonEncodedText.Encode(value.GetString()!, JavaScriptEncoder.UnsafeRelaxedJsonEscaping) + "\"";
+
+    /// <summary>A camelCase name for people: <c>updatesReceived</c> is <c>Updates received</c>.</summary>
+    public static string Title(string name) =>
+        string.Concat(name.Select((c, i) => i == 0 ? char.ToUpperInvariant(c).ToString() : char.IsUpper(c) ? " " + char.ToLowerInvariant(c) : c.ToString()));
 
     private static string Scalar(string name) => name.All(c => char.IsAsciiLetterOrDigit(c)) ? name : "\"" + JsonEncodedText.Encode(name) + "\"";
 

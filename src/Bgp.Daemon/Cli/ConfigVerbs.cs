@@ -68,6 +68,19 @@ public sealed partial class CliApp
             _output.Error.WriteLine(issue);
         }
 
+        if (!_output.IsTable)
+        {
+            _output.Single(JsonSerializer.Serialize(
+                new ReloadDto
+                {
+                    Accepted = result.Model is not null,
+                    Errors = [.. result.Errors.Select(static issue => issue.ToString())],
+                    Warnings = [.. result.Warnings.Select(static issue => issue.ToString())],
+                    ConfigHash = result.Model?.Hash,
+                },
+                ControlJson.Default.ReloadDto));
+        }
+
         if (result.Model is not { } model)
         {
             return ExitCode.Negative;

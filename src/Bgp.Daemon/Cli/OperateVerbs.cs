@@ -46,13 +46,13 @@ public sealed partial class CliApp
             foreach (string name in memory.Bytes.Keys.Union(memory.Counts.Keys))
             {
                 table.Row(
-                    name, memory.Bytes.TryGetValue(name, out long b) ? b.ToString(CultureInfo.InvariantCulture) : null,
+                    CliOutput.Title(name), memory.Bytes.TryGetValue(name, out long b) ? b.ToString(CultureInfo.InvariantCulture) : null,
                     memory.Counts.TryGetValue(name, out long c) ? c.ToString(CultureInfo.InvariantCulture) : null);
             }
 
             foreach ((string name, double octets) in memory.PerUnit)
             {
-                table.Row("per " + name, octets.ToString(CultureInfo.InvariantCulture), null);
+                table.Row(name == "tablePerPrefix" ? "table per prefix" : "per " + CliOutput.Title(name).ToLowerInvariant(), octets.ToString(CultureInfo.InvariantCulture), null);
             }
 
             table.Write();

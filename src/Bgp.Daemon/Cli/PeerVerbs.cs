@@ -209,7 +209,7 @@ public sealed partial class CliApp
 
         foreach ((string counter, long value) in p.Counters)
         {
-            Field(counter, value.ToString(CultureInfo.InvariantCulture));
+            Field(CliOutput.Title(counter), value.ToString(CultureInfo.InvariantCulture));
         }
 
         Field("Last error", p.LastError);

@@ -40,7 +40,7 @@ public sealed partial class CliApp
             }, parsed.GetValue(count));
         });
 
-        Argument<string> what = new("PREFIX") { Description = "A prefix, or an address" };
+        Argument<string> what = new("PREFIX") { Description = "A prefix, or an address (longest match)" };
         Option<string?> toPeer = new("--to") { Description = "Why it is advertised to this peer, or not", HelpName = "PEER" };
         Verb("explain", "Why a path is best, exported (or not) and in the kernel (or not)", what, toPeer).SetAction(parsed =>
             Explain(parsed, parsed.GetValue(what)!, parsed.GetValue(toPeer)));
@@ -117,20 +117,39 @@ public sealed partial class CliApp
             _output.Items(items);
         }
 
-        return !any && query.Prefix is not null ? _output.Fail(ExitCode.Negative, $"no route {query.Prefix}") : ExitCode.Ok;
+        if (!any && (query.To ?? query.Received ?? query.From) is { } name
+            && JsonSerializer.Deserialize(AskOne(parsed, new RequestDto { Verb = "peer", Peer = name }), ControlJson.Default.PeerDetailDto) is { State: not "established" } peer)
+        {
+            // An empty list of a session that is down says nothing about filters.
+            _output.Fail(ExitCode.Ok, $"{peer.Name} is not established ({StateText(peer.State)}{(peer.LastError is null ? "" : ": " + peer.LastError)})");
+        }
+
+        return !any && query.Prefix is not null ? _output.Fail(ExitCode.Negative, $"no route {query.Prefix}{Rejected(parsed, query)}") : ExitCode.Ok;
+    }
+
+    /// <summary>A hint where the answer is no only because an import filter said so.</summary>
+    private string Rejected(ParseResult parsed, RouteQuery query)
+    {
+        if (query.Filtered || query.To is not null)
+        {
+            return "";
+        }
+
+        long count = JsonSerializer.Deserialize(AskOne(parsed, new RequestDto { Verb = "routeCount", Routes = query with { Filtered = true } }), ControlJson.Default.CountDto)!.Count;
+        return count == 0 ? "" : $"; {count} rejected on import (--filtered shows {(count == 1 ? "it" : "them")})";
     }
 
     private void RouteTable(IEnumerable<RouteDto> routes)
     {
-        string[] titles = ["", "PREFIX", "NEXTHOP", "DEV", "FROM", "LP", "MED", "AS-PATH", "ORIGIN", "AGE"];
+        string[] titles = ["", "PREFIX", "NEXTHOP", "DEV", "FROM", "LP", "MED", "AS-PATH", "ORIGIN"];
         TablePrinter table = new(_output, _output.IsWide ? [.. titles, "COMMUNITIES", "LARGE", "ORIGINATOR", "PATH-ID", "SOURCE", "REJECTED BY"] : [.. titles, "REJECTED BY"]);
         foreach (RouteDto r in routes)
         {
             string flags = (r.Best ? "*" : "") + (r.Installed ? ">" : "");
             string?[] cells =
             [
-                flags.Length > 0 ? flags : " ", r.Prefix, r.NextHop, r.Device, r.From, r.LocalPref?.ToString(CultureInfo.InvariantCulture), r.Med?.ToString(CultureInfo.InvariantCulture),
-                r.AsPath, r.Origin, r.AgeSeconds is { } age ? CliOutput.Age(age) : null,
+                flags.Length > 0 ? flags : " ", r.Prefix, r.NextHop, r.Device, r.From ?? $"({r.Source})", r.LocalPref?.ToString(CultureInfo.InvariantCulture), r.Med?.ToString(CultureInfo.InvariantCulture),
+                r.AsPath, r.Origin,
             ];
             table.Row(_output.IsWide
                 ? [.. cells, string.Join(',', r.Communities), string.Join(',', r.LargeCommunities), r.OriginatorId, r.PathId?.ToString(CultureInfo.InvariantCulture), r.Source, r.RejectedBy]

@@ -62,14 +62,14 @@ internal sealed class ControlConnection(
         if (access == AccessLevel.None || (mutates && access != AccessLevel.Admin))
         {
             Fail(4, mutates
-                ? $"permission denied: '{request.Verb}' needs root, the daemon's user or group {options.AdminGroup}"
+                ? $"permission denied: '{Command(request)}' needs root, the daemon's user or group {options.AdminGroup}"
                 : $"permission denied: needs root, the daemon's user or group {options.ReadGroup}");
             return;
         }
 
         if (mutates)
         {
-            options.Log?.Invoke($"control: {request.Verb} {request.Peer} {request.Action} by uid {uid} pid {pid}: {request.Reason ?? "no reason given"}");
+            options.Log?.Invoke($"control: {Command(request)} by uid {uid} pid {pid}: {request.Reason ?? "no reason given"}");
         }
 
         using CancellationTokenSource cancel = CancellationTokenSource.CreateLinkedTokenSource(stop);
@@ -81,6 +81,14 @@ internal sealed class ControlConnection(
         {
             cancel.Cancel();
         }
+    }
+
+    /// <summary>A change as it is typed: <c>peer tor1 refresh in</c>.</summary>
+    private static string Command(RequestDto r)
+    {
+        string action = r.Action?.ToLowerInvariant() switch { "refreshin" => "refresh in", "refreshout" => "refresh out", { } word => word, null => "" };
+        string words = r.Verb == "peerCommand" ? $"peer {r.Peer} {action}" : r.Verb;
+        return words + (r.Verb == "shutdown" && r.Flag ? " --hard" : "") + (r.Verb == "reload" && r.Seconds is { } seconds ? $" --confirm {seconds}s" : "");
     }
 
     private string? Name(string? nameOrAddress) => nameOrAddress is null ? null : queries.FindPeer(nameOrAddress);
@@ -158,9 +166,15 @@ internal sealed class ControlConnection(
                 Stream(queries.GetMrtAsync(cancel.Token), Json.MrtDto, cancel);
                 break;
             case "wait":
+                if (r.Peer is not null && queries.GetPeer(r.Peer) is { State: "adminDown" })
+                {
+                    Fail(1, $"{r.Peer} is disabled");
+                    break;
+                }
+
                 TimeSpan timeout = TimeSpan.FromSeconds(Math.Clamp(r.Seconds ?? 30, 0, 86400));
                 bool established = Await(queries.WaitPeersEstablishedAsync(r.Peer, timeout, cancel.Token), cancel);
-                Command(established ? new CommandDto(true, "established") : new CommandDto(false, "timeout: not all peers are established", 5));
+                Command(established ? new CommandDto(true, "established") : new CommandDto(false, "timeout: " + Missing(r.Peer), 5));
                 break;
             case "events":
                 Stream(queries.EventsAsync(r.Flag, cancel.Token), Json.EventDto, cancel);
@@ -169,6 +183,14 @@ internal sealed class ControlConnection(
                 Fail(2, $"verb '{r.Verb}' is not understood, or misses an argument");
                 break;
         }
+    }
+
+    /// <summary>Who is not established, and why: the first few by name.</summary>
+    private string Missing(string? only)
+    {
+        List<PeerDto> down = [.. queries.GetPeers().Where(peer => only is null ? peer.State is not ("established" or "adminDown") : peer.Name == only)];
+        IEnumerable<string> texts = down.Take(5).Select(static peer => $"{peer.Name} ({peer.State}{(peer.LastError is null ? "" : ": " + peer.LastError)})");
+        return $"not established: {string.Join(", ", texts)}{(down.Count > 5 ? $" and {down.Count - 5} more" : "")}";
     }
 
     private void Command(CommandDto outcome)

@@ -9,22 +9,33 @@ public sealed record FamilyCountsDto(long Received, long Accepted, long Advertis
 /// <summary>One peer in a list. <c>state</c>: idle, connect, active, openSent, openConfirm, established, adminDown.</summary>
 public record PeerDto
 {
+    [JsonPropertyOrder(-1)]
     public required string Name { get; init; }
+    [JsonPropertyOrder(-1)]
     public required string Address { get; init; }
+    [JsonPropertyOrder(-1)]
     public uint Asn { get; init; }
+    [JsonPropertyOrder(-1)]
     public required string State { get; init; }
 
     /// <summary>Seconds in the present state since the session came up or went down.</summary>
+    [JsonPropertyOrder(-1)]
     public double UptimeSeconds { get; init; }
 
     /// <summary>By <c>ipv4</c>, <c>ipv6</c>.</summary>
+    [JsonPropertyOrder(-1)]
     public IReadOnlyDictionary<string, FamilyCountsDto> Families { get; init; } = new Dictionary<string, FamilyCountsDto>();
+    [JsonPropertyOrder(-1)]
     public string? LastError { get; init; }
+    [JsonPropertyOrder(-1)]
     public string? Group { get; init; }
+    [JsonPropertyOrder(-1)]
     public string? Description { get; init; }
+    [JsonPropertyOrder(-1)]
     public string? BirdName { get; init; }
 
     /// <summary>Null where the peer is configured without.</summary>
+    [JsonPropertyOrder(-1)]
     public BfdDto? Bfd { get; init; }
 }
 
@@ -118,7 +129,6 @@ public sealed record RouteDto
 
     /// <summary>Gateway that the next hop resolves to; null where it is on the link itself, or there is no kernel.</summary>
     public string? Gateway { get; init; }
-    public double? AgeSeconds { get; init; }
 }
 
 /// <summary>Which routes. Null and false: no condition.</summary>
@@ -138,6 +148,10 @@ public sealed record RouteQuery
 
     /// <summary>As advertised to this peer.</summary>
     public string? To { get; init; }
+
+    /// <summary>With <see cref="To"/>: the paths in the table that are behind what was sent, as BIRD's <c>show route export</c> has them.</summary>
+    [JsonIgnore]
+    public bool AsStored { get; init; }
 
     /// <summary>Only what import filters rejected.</summary>
     public bool Filtered { get; init; }
@@ -184,15 +198,15 @@ public sealed record StatusDto
     /// <summary>Seconds until an unconfirmed reload is rolled back; null when none waits.</summary>
     public double? ConfirmRemainingSeconds { get; init; }
 
-    /// <summary>disabled, synced, pending, failed: text for people in <see cref="KernelError"/>.</summary>
+    /// <summary>disabled, or how many routes are ours, pending and failed: text for people. Numbers: <c>/metrics</c>.</summary>
     public string? Kernel { get; init; }
     public string? KernelError { get; init; }
 }
 
 /// <summary>One step of an explanation.</summary>
-/// <param name="Topic">path, best, export, kernel.</param>
-/// <param name="Subject">The path or peer it is about.</param>
-/// <param name="Verdict">yes or no, or best.</param>
+/// <param name="Topic">import, best, export, kernel.</param>
+/// <param name="Subject">The path, kernel route or peer it is about.</param>
+/// <param name="Verdict">The outcome in a word or two.</param>
 /// <param name="Reason">Why.</param>
 public sealed record ExplainStepDto(string Topic, string Subject, string Verdict, string Reason);
 
@@ -243,7 +257,7 @@ public sealed record MemoryDto(IReadOnlyDictionary<string, long> Bytes, IReadOnl
     public IReadOnlyList<PeerMemoryDto> Peers { get; init; } = [];
 }
 
-/// <summary>Something that happened. <c>type</c>: peerUp, peerDown, config, kernelError, route, log…</summary>
+/// <summary>Something that happened. <c>type</c>: peer-up, peer-down, peer-state, config; log in the log.</summary>
 public sealed record EventDto(DateTimeOffset At, double AtSeconds, string Type, string? Peer, string Message, string? Level = null);
 
 /// <summary>Whole MRT records, in base64 on the wire.</summary>

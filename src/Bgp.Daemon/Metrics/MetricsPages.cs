@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Bgp.Daemon.Control;
+using Bgp.Daemon.Peers;
 using Bgp.Protocol;
 
 namespace Bgp.Daemon.Metrics;
@@ -45,6 +46,19 @@ internal sealed class MetricsPages(BgpDaemon daemon)
             text.Append(CultureInfo.InvariantCulture, $"pipit_peer_up{{peer=\"{Escape(peer.Name)}\"}} {(peer.State == "established" ? 1 : 0)}\n");
         }
 
+        // What was switched off on purpose must be told apart from what is broken, and a session that comes back between two scrapes must show.
+        Family(text, "pipit_peer_disabled", "gauge", "Whether the peer is disabled, by configuration or command.");
+        foreach (PeerDto peer in peers)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"pipit_peer_disabled{{peer=\"{Escape(peer.Name)}\"}} {(peer.State == "adminDown" ? 1 : 0)}\n");
+        }
+
+        PeerSession[] sessions = daemon.Peers.All;
+        Counter("pipit_peer_sessions_total", "Sessions with the peer that were established.", static session => session.EstablishedCount);
+        Counter("pipit_peer_updates_received_total", "UPDATE messages from the peer.", static session => session.Counters.Updates);
+        Counter("pipit_peer_updates_withdrawn_total", "UPDATE messages from the peer that were treated as withdraw (RFC 7606).", static session => session.Counters.Withdrawn);
+        Counter("pipit_peer_attributes_discarded_total", "Malformed attributes of the peer that were discarded (RFC 7606).", static session => session.Counters.Discarded);
+
         Family(text, "pipit_peer_prefixes", "gauge", "Prefixes of a peer by family and direction.");
         foreach (PeerDto peer in peers)
         {
@@ -65,6 +79,7 @@ internal sealed class MetricsPages(BgpDaemon daemon)
         {
             Kernel.KernelSyncStatistics statistics = kernel.Statistics;
             Single(text, "pipit_kernel_routes_own", "gauge", "Own routes in the kernel.", statistics.OwnV4 + statistics.OwnV6);
+            Single(text, "pipit_kernel_routes_pending", "gauge", "Wanted routes that are not written yet.", statistics.PendingV4 + statistics.PendingV6);
             Single(text, "pipit_kernel_routes_failed", "gauge", "Wanted routes that the kernel refused.", statistics.FailedV4 + statistics.FailedV6);
             Single(text, "pipit_kernel_requests_total", "counter", "Route requests sent.", statistics.Requests);
             Single(text, "pipit_kernel_overruns_total", "counter", "Overruns of the netlink socket.", statistics.Overruns);
@@ -72,7 +87,21 @@ internal sealed class MetricsPages(BgpDaemon daemon)
         }
 
         Single(text, "pipit_log_lines_dropped_total", "counter", "Log lines lost to a slow reader.", daemon.LogProvider?.Dropped ?? 0);
+        Single(text, "pipit_config_last_reload_successful", "gauge", "Whether the configuration that runs is the last one that was asked for.", status.ConfigErrors.Count == 0 ? 1 : 0);
+        Single(text, "pipit_config_last_reload_success_timestamp_seconds", "gauge", "When the configuration that runs was loaded.", daemon.LoadedAt.ToUnixTimeMilliseconds() / 1e3);
+        Single(text, "process_start_time_seconds", "gauge", "Start of the process.", daemon.StartedAt.ToUnixTimeMilliseconds() / 1e3);
+        Single(text, "process_resident_memory_bytes", "gauge", "Resident memory.", Environment.WorkingSet);
+        Single(text, "process_cpu_seconds_total", "counter", "User and system CPU time.", Environment.CpuUsage.TotalTime.TotalSeconds);
         return text.ToString();
+
+        void Counter(string name, string help, Func<PeerSession, long> value)
+        {
+            Family(text, name, "counter", help);
+            foreach (PeerSession session in sessions)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"{name}{{peer=\"{Escape(session.Settings.Name)}\"}} {value(session)}\n");
+            }
+        }
     }
 
     private void Bfd(StringBuilder text, IReadOnlyList<PeerDto> peers)

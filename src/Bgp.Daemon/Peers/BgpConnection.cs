@@ -117,7 +117,7 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
         }
         catch (SocketException exception)
         {
-            return exception.SocketErrorCode.ToString();
+            return exception.Words();
         }
         catch (ObjectDisposedException)
         {
@@ -213,7 +213,7 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
         }
         catch (SocketException exception)
         {
-            reason = exception.SocketErrorCode.ToString();
+            reason = exception.Words();
         }
         catch (ObjectDisposedException)
         {

@@ -106,7 +106,7 @@ internal sealed class BgpListener : IDisposable
             catch (SocketException exception)
             {
                 // Out of descriptors, or the neighbour gave up first. A pause keeps the first from spinning; the queue in the kernel stays.
-                Log.CannotListen(_log, EndPoint.ToString(), exception.SocketErrorCode.ToString());
+                Log.CannotListen(_log, EndPoint.ToString(), exception.Words());
                 await Task.Delay(TimeSpan.FromMilliseconds(100), _time).ConfigureAwait(false);
                 continue;
             }

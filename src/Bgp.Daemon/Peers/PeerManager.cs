@@ -193,7 +193,7 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
             }
             catch (SocketException exception)
             {
-                Log.CannotListen(Context.Log, SocketOptions.EndPoint(address, port).ToString(), exception.SocketErrorCode.ToString());
+                Log.CannotListen(Context.Log, SocketOptions.EndPoint(address, port).ToString(), exception.Words());
             }
         }
 
@@ -374,7 +374,7 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         }
         catch (SocketException exception)
         {
-            Log.PeerUnusable(Context.Log, name, $"the listener refuses its password: {exception.SocketErrorCode}");
+            Log.PeerUnusable(Context.Log, name, $"the listener refuses its password: {exception.Words()}");
         }
     }
 

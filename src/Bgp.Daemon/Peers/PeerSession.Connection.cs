@@ -241,7 +241,7 @@ internal sealed partial class PeerSession
         }
         catch (SocketException exception)
         {
-            failure = exception.SocketErrorCode.ToString();
+            failure = exception.Words();
         }
         catch (OperationCanceledException)
         {
@@ -269,7 +269,17 @@ internal sealed partial class PeerSession
             }
 
             LastError = "connect: " + failure;
-            Log.ConnectFailed(_context.Log, settings.Name, failure);
+            if (failure != _connectFailure)
+            {
+                // Once for each reason: a neighbour that is off for a week is not news every five seconds.
+                Log.ConnectFailed(_context.Log, settings.Name, failure);
+                _connectFailure = failure;
+            }
+            else
+            {
+                Log.ConnectFailedAgain(_context.Log, settings.Name, failure);
+            }
+
             _fsm.Step(ConnectionSide.Outgoing, new SessionEvent(SessionEventKind.TcpFailed), _actions);
         });
     }

@@ -48,6 +48,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     private string _downReason = "";
     private Loss _loss;
     private SessionState _reported;
+    private string _connectFailure = "";
 
     internal PeerSession(PeerSettings settings, ushort index, IPeerOwner owner)
     {
@@ -89,6 +90,9 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
     /// <summary>Whether a connection was made once, in either direction: the neighbour is there, though it may not want a session yet.</summary>
     internal bool HasAnswered { get; private set; }
+
+    /// <summary>The state before the present one, for those who are told of the change.</summary>
+    internal SessionState StateBefore { get; private set; }
 
     internal long EstablishedCount { get; private set; }
 
@@ -435,6 +439,8 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
             StateSince = _context.Time.GetUtcNow();
             HasAnswered |= _reported >= SessionState.OpenSent;
+            StateBefore = before;
+            _connectFailure = _reported == SessionState.Established ? "" : _connectFailure;
             Log.PeerState(_context.Log, Settings.Name, before.ToString(), _reported.ToString());
             _owner.StateChanged(this);
         }

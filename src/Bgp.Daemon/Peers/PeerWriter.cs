@@ -165,7 +165,7 @@ internal sealed class PeerWriter(ITransport transport, TimeProvider time, Action
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException or OperationCanceledException)
         {
             // _signals stays above zero: this writer never runs again.
-            onFailed(this, exception is SocketException error ? error.SocketErrorCode.ToString() : "closed");
+            onFailed(this, exception is SocketException error ? error.Words() : "closed");
         }
         finally
         {

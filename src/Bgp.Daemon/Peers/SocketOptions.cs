@@ -147,3 +147,11 @@ internal static class SocketOptions
         return new IPEndPoint(ip, port);
     }
 }
+
+/// <summary>Errors of sockets as people know them.</summary>
+internal static class SocketErrorText
+{
+    /// <summary>The system's own words (strerror), as every other tool on the machine has them: <c>no route to host</c>, <c>connection refused</c>.</summary>
+    internal static string Words(this SocketException exception) =>
+        exception.Message is { Length: > 1 } text ? char.ToLowerInvariant(text[0]) + text[1..] : exception.SocketErrorCode.ToString();
+}

@@ -39,10 +39,7 @@ internal static partial class Log
     [LoggerMessage(10, LogLevel.Warning, "{Text}")]
     internal static partial void ConfigWarning(ILogger log, string text);
 
-    [LoggerMessage(11, LogLevel.Information, "{Command} by uid {Uid}: {Reason}")]
-    internal static partial void Mutation(ILogger log, string command, uint uid, string reason);
-
-    [LoggerMessage(20, LogLevel.Information, "{Peer}: {From} -> {To}")]
+    [LoggerMessage(20, LogLevel.Debug, "{Peer}: {From} -> {To}")]
     internal static partial void PeerState(ILogger log, string peer, string from, string to);
 
     [LoggerMessage(21, LogLevel.Information, "{Peer}: established, AS {Asn}, router id {RouterId}, families {Families}")]
@@ -66,8 +63,11 @@ internal static partial class Log
     [LoggerMessage(26, LogLevel.Error, "{Peer}: stays down: {Reason}")]
     internal static partial void PeerUnusable(ILogger log, string peer, string reason);
 
-    [LoggerMessage(27, LogLevel.Debug, "{Peer}: connect: {Reason}")]
+    [LoggerMessage(27, LogLevel.Warning, "{Peer}: cannot connect: {Reason}; retrying")]
     internal static partial void ConnectFailed(ILogger log, string peer, string reason);
+
+    [LoggerMessage(36, LogLevel.Debug, "{Peer}: cannot connect: {Reason}")]
+    internal static partial void ConnectFailedAgain(ILogger log, string peer, string reason);
 
     [LoggerMessage(28, LogLevel.Information, "{Peer}: its {Family} routes are kept as stale for {Seconds} s (graceful restart)")]
     internal static partial void StaleKept(ILogger log, string peer, string family, int seconds);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Bgp.Daemon.Cli;
+using Bgp.Daemon.Control;
 using Bgp.Daemon.Tests.Config;
 using Bgp.Daemon.Tests.Control;
 
@@ -73,9 +74,9 @@ public sealed class CliTests
 
     [Test]
     public void Routes_is_a_table_with_marks() => Assert.That(Run("routes").Out, Is.EqualTo(
-        "    PREFIX         NEXTHOP   DEV  FROM  LP   MED  AS-PATH      ORIGIN  AGE    REJECTED BY\n"
-        + "*>  10.244.0.0/26  10.0.0.2  -    rr1   100  -    65001 {1 2}  igp     1m01s  -\n"
-        + "*   10.244.1.0/26  10.0.0.2  -    rr1   100  -    65001 {1 2}  igp     1m01s  -\n"));
+        "    PREFIX         NEXTHOP   DEV  FROM  LP   MED  AS-PATH      ORIGIN  REJECTED BY\n"
+        + "*>  10.244.0.0/26  10.0.0.2  -    rr1   100  -    65001 {1 2}  igp     -\n"
+        + "*   10.244.1.0/26  10.0.0.2  -    rr1   100  -    65001 {1 2}  igp     -\n"));
 
     [Test]
     public void Yaml_is_read_back_as_what_json_says() =>
@@ -126,6 +127,12 @@ public sealed class CliTests
     }
 
     [TestCase("no peer 'rr'; did you mean 'rr1'?", "peer", "rr")]
+    [TestCase("unknown verb 'peers' for 'pipit wait'; did you mean 'peers-established'?", "wait", "peers")]
+    [TestCase("unknown word 'proto' after 'show route'; did you mean 'protocol'?", "show", "route", "proto", "rr1")]
+    [TestCase("'pipit dump mrt' needs FILE", "dump", "mrt")]
+    [TestCase("Try 'pipit dump mrt --help'.", "dump", "mrt")]
+    [TestCase("'pipit dump' needs a verb: mrt", "dump")]
+    [TestCase("'pipit explain' needs PREFIX", "explain")]
     [TestCase("unknown verb 'peerz'; did you mean 'peers'?", "peerz")]
     [TestCase("unknown option '--dwon' for 'pipit peers'; did you mean '--down'?", "peers", "--dwon")]
     [TestCase("unknown action 'restrat'; did you mean 'restart'?", "peer", "rr1", "restrat")]
@@ -161,6 +168,41 @@ public sealed class CliTests
         Assert.That((code, text), Is.EqualTo((1, "")));
         Assert.That(error, Is.EqualTo($"{bad}:1:1: error: the file: 'node' is missing\n{bad}:2:1: error: unknown key 'nod' in the file; did you mean 'node'?\n"));
     }
+
+    [Test]
+    public void A_letter_that_is_no_option_gets_no_guess() => Assert.That(Run("-v").Error, Does.Contain("unknown option '-v'\n"));
+
+    [Test]
+    public void Version_is_a_verb_and_an_option() => Assert.That(Run("--version"), Is.EqualTo(Run("version")));
+
+    [Test]
+    public void Check_answers_programs_in_json_too()
+    {
+        string bad = Path.GetTempFileName();
+        File.WriteAllText(bad, "version: 2\nnode: { name: a, asn: 1, ipv4: 10.0.0.1 }\n");
+        (int code, string text, _) = Run("check", bad, "-o", "json");
+        File.Delete(bad);
+        ReloadDto outcome = JsonSerializer.Deserialize(text, ControlJson.Default.ReloadDto)!;
+        Assert.That((code, outcome.Accepted, outcome.ConfigHash), Is.EqualTo((1, false, (string?)null)));
+        Assert.That(outcome.Errors, Is.EqualTo(new[] { $"{bad}:1:10: error: version: '2' is not supported; this program understands 1" }));
+    }
+
+    [Test]
+    public void A_wait_that_ends_says_for_whom() =>
+        Assert.That(
+            Run("wait", "peers-established", "--timeout", "10ms"),
+            Is.EqualTo((5, "", "pipit: timeout: not established: tor1 (active: connect: no route to host?[31m)\n")));
+
+    [Test]
+    public void Yaml_shows_text_as_it_is()
+    {
+        StringWriter text = new();
+        new CliOutput(text, TextWriter.Null, false) { Format = "yaml" }.Single("{\"reason\":\"the kernel\\u0027s own \\u0022route\\u0022\\u001b\"}");
+        Assert.That(text.ToString(), Is.EqualTo("reason: \"the kernel's own \\\"route\\\"\\u001B\"\n"));
+    }
+
+    [Test]
+    public void Counters_have_names_for_people() => Assert.That(CliOutput.Title("updatesReceived"), Is.EqualTo("Updates received"));
 
     [Test]
     public void An_action_carries_its_reason()

@@ -181,6 +181,9 @@ public sealed class ControlServerTests
         using ServerFixture fixture = new();
         using ControlClient client = new(fixture.Path);
         _ = client.Ask(new RequestDto { Verb = "shutdown", Reason = "upgrade" }).ToList();
-        Assert.That(fixture.Log.Single(), Does.Match("shutdown .*by uid \\d+ pid \\d+: upgrade"));
+        _ = client.Ask(new RequestDto { Verb = "peerCommand", Peer = "10.0.0.250", Action = "refreshin" }).ToList();
+        Assert.That(fixture.Log, Has.Count.EqualTo(2));
+        Assert.That(fixture.Log[0], Does.Match("^control: shutdown by uid \\d+ pid \\d+: upgrade$"));
+        Assert.That(fixture.Log[1], Does.Match("^control: peer 10\\.0\\.0\\.250 refresh in by uid \\d+ pid \\d+: no reason given$"));
     }
 }

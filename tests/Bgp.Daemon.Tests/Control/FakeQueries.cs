@@ -45,7 +45,7 @@ internal sealed class FakeQueries : IDaemonQueries
             for (int i = 0; i < RouteCount; i++)
             {
                 cancel.ThrowIfCancellationRequested();
-                yield return new RouteDto { Prefix = $"10.244.{i}.0/26", NextHop = "10.0.0.2", From = "rr1", Best = true, Installed = i == 0, Origin = "igp", LocalPref = 100, AsPath = "65001 {1 2}", Source = "bgp", AgeSeconds = 61, Communities = ["65001:100"] };
+                yield return new RouteDto { Prefix = $"10.244.{i}.0/26", NextHop = "10.0.0.2", From = "rr1", Best = true, Installed = i == 0, Origin = "igp", LocalPref = 100, AsPath = "65001 {1 2}", Source = "bgp", Communities = ["65001:100"] };
             }
         }
         finally

@@ -149,7 +149,7 @@ internal sealed partial class BirdConnection
             _reply.Line(1006, $"    Neighbor ID:      {peer.RouterId}");
             if (IsOld)
             {
-                _reply.Line(1006, $"    Neighbor caps:    {string.Join(' ', peer.CapabilitiesReceived.Select(static word => word.Replace(' ', '-')))}");
+                _reply.Line(1006, $"    Neighbor caps:    {OldCapabilities(peer)}");
             }
             else
             {
@@ -185,6 +185,18 @@ internal sealed partial class BirdConnection
         }
 
         _reply.Line(1006, "");
+    }
+
+    /// <summary>In the words and the order of BIRD 1.6.</summary>
+    private static string OldCapabilities(PeerDetailDto peer)
+    {
+        IReadOnlyList<string> theirs = peer.CapabilitiesReceived;
+        (string Ours, string Birds)[] words =
+        [
+            ("route-refresh", "refresh"), ("enhanced-refresh", "enhanced-refresh"), ("graceful-restart", "restart-able"), ("long-lived-graceful-restart", "llgr-able"),
+            ("as4", "AS4"), ("add-path", "add-path"), ("extended-messages", "ext-messages"), ("extended-next-hop", "ext-next-hop"),
+        ];
+        return string.Join(' ', words.Where(word => theirs.Any(has => has == word.Ours || has.StartsWith(word.Ours + "(", StringComparison.Ordinal))).Select(static word => word.Birds));
     }
 
     private void Capabilities(string whose, IReadOnlyList<string> words)

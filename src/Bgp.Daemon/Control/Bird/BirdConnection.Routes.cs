@@ -213,7 +213,7 @@ internal sealed partial class BirdConnection
                 request.Query = request.Query with { From = peer.Name };
                 return true;
             case "export" or "preexport":
-                request.Query = request.Query with { To = peer.Name };
+                request.Query = request.Query with { To = peer.Name, AsStored = true };
                 return true;
             default:
                 _reply.End(9001, "'noexport' is not answered here; use: pipit explain PREFIX --to PEER");

@@ -211,7 +211,7 @@ internal sealed partial class BirdConnection
     private void Reload(bool dryRun, TimeSpan? confirm)
     {
         _reply.Line(2, $"Reading configuration from {_options.ConfigPath}");
-        ReloadDto outcome = Await(_queries.ReloadAsync(dryRun, wait: true, confirm, Caller("configure"), _stop));
+        ReloadDto outcome = Await(_queries.ReloadAsync(dryRun, wait: true, confirm, Caller(dryRun ? "configure check" : "configure"), _stop));
         if (!outcome.Accepted)
         {
             _reply.End(8002, string.Join("; ", outcome.Errors));
@@ -280,13 +280,13 @@ internal sealed partial class BirdConnection
 
     private (int Code, string Text) Do(PeerDto peer, PeerAction action, int code, string said, string? reason)
     {
-        CommandDto outcome = Await(_queries.PeerCommandAsync(peer.Name, action, Caller(reason), _stop));
+        CommandDto outcome = Await(_queries.PeerCommandAsync(peer.Name, action, Caller($"{action.ToString().ToLowerInvariant()} {peer.Name}", reason), _stop));
         return outcome.Ok ? (code, said) : (8006, outcome.Message);
     }
 
-    private Caller Caller(string? reason)
+    private Caller Caller(string command, string? reason = null)
     {
-        _options.Log?.Invoke($"{_options.Path}: {reason} by uid {_client.Uid} pid {_client.Pid}");
+        _options.Log?.Invoke($"{_options.Path}: {command} by uid {_client.Uid} pid {_client.Pid}: {reason ?? "no reason given"}");
         return new Caller(_client.Uid, _client.Pid, reason);
     }
 
