@@ -65,6 +65,7 @@ public sealed partial class CliApp
             }
         }
 
+        _format.CompletionSources.Add(Formats);
         _root.Options.Add(_format);
         _root.Options.Add(_noHeaders);
         _root.Options.Add(_socket);

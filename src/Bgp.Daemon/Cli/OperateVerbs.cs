@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Completions;
 using System.Globalization;
 using System.Text.Json;
 using Bgp.Daemon.Control;
@@ -21,6 +22,7 @@ public sealed partial class CliApp
 
         Option<string?> peer = new("--peer") { Description = "Only this peer", HelpName = "PEER" };
         Option<string> timeout = new("--timeout") { Description = "How long", DefaultValueFactory = _ => "30s", HelpName = "30s" };
+        peer.CompletionSources.Add(PeerNames);
         Command wait = Verb("wait", "Waits for a condition");
         Verb(wait, "peers-established", "Until all peers that are enabled are established", peer, timeout).SetAction(parsed =>
             TryDuration(parsed.GetValue(timeout), "--timeout", out TimeSpan limit, out int code)
@@ -79,6 +81,10 @@ public sealed partial class CliApp
         Verb("log", "The daemon's log, as it is written", followLog).SetAction(parsed => Events(parsed, true));
 
         Argument<string> shell = new("SHELL") { Description = "bash, zsh or fish" };
+        shell.CompletionSources.Add("bash", "zsh", "fish");
+        Argument<string> line = new("LINE");
+        Verb("__complete", "For the completion scripts", line).Hidden = true;
+        _root.Subcommands[^1].SetAction(parsed => Complete(parsed.GetValue(line)!));
         Verb("completion", "Completion for a shell: source <(pipit completion bash)", shell).SetAction(parsed => Completion(parsed.GetValue(shell)!));
     }
 
@@ -134,14 +140,59 @@ public sealed partial class CliApp
         return ExitCode.Ok;
     }
 
+    /// <summary>What may come next on a line that ends where the cursor is; its first word is this program.</summary>
+    private int Complete(string line)
+    {
+        int space = line.IndexOf(' ', StringComparison.Ordinal);
+        string words = space < 0 ? "" : line[(space + 1)..];
+        foreach (CompletionItem item in _root.Parse(words).GetCompletions(words.Length))
+        {
+            _output.Out.WriteLine(CliOutput.Clean(item.Label));
+        }
+
+        return ExitCode.Ok;
+    }
+
+    /// <summary>Names of peers for a shell's completion: those of the daemon that answers, if one does.</summary>
+    private IEnumerable<CompletionItem> PeerNames(CompletionContext context)
+    {
+        try
+        {
+            return [.. AskPeers(context.ParseResult, false, null).Select(static item => new CompletionItem(item.Peer.Name))];
+        }
+        catch (ControlException)
+        {
+            return [];
+        }
+    }
+
     private int Completion(string shell)
     {
-        string verbs = string.Join(' ', _root.Subcommands.Where(c => !c.Hidden).Select(c => c.Name));
+        // The program itself knows verbs, options and, where a daemon answers, the peers: the scripts only ask it.
         string? script = shell switch
         {
-            "bash" => $"_pipit() {{ local w=\"{verbs}\"; [ \"$COMP_CWORD\" = 1 ] || w=\"$(pipit peers -o jsonl 2>/dev/null | sed -n 's/^{{\"name\":\"\\([^\"]*\\)\".*/\\1/p')\"; COMPREPLY=($(compgen -W \"$w\" -- \"${{COMP_WORDS[COMP_CWORD]}}\")); }}\ncomplete -o default -F _pipit pipit\n",
-            "zsh" => $"#compdef pipit\n_pipit() {{ (( CURRENT == 2 )) && compadd {verbs} || _files; }}\ncompdef _pipit pipit\n",
-            "fish" => string.Concat(_root.Subcommands.Where(c => !c.Hidden).Select(c => $"complete -c pipit -n __fish_use_subcommand -a {c.Name} -d '{c.Description?.Replace("'", "\\'", StringComparison.Ordinal)}'\n")),
+            "bash" => """
+                _pipit() {
+                    local line="pipit ${COMP_WORDS[*]:1:COMP_CWORD}"
+                    COMPREPLY=($(compgen -W "$("$1" __complete "$line" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+                }
+                complete -o default -F _pipit pipit
+
+                """,
+            "zsh" => """
+                #compdef pipit
+                _pipit() {
+                    local line="pipit ${(j: :)words[2,CURRENT]}"
+                    local -a found=(${(f)"$(pipit __complete "$line" 2>/dev/null)"})
+                    compadd -a found || _files
+                }
+                [ "${funcstack[1]}" = _pipit ] && _pipit "$@" || compdef _pipit pipit
+
+                """,
+            "fish" => """
+                complete -c pipit -a '(pipit __complete (commandline -cp | string collect -N) 2>/dev/null)'
+
+                """,
             _ => null,
         };
         if (script is null)

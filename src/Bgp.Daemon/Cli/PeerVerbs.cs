@@ -19,7 +19,9 @@ public sealed partial class CliApp
             parsed.GetValue(watch) ? WatchPeers(parsed, parsed.GetValue(down), parsed.GetValue(group)) : Peers(parsed, parsed.GetValue(down), parsed.GetValue(group)));
 
         Argument<string> name = new("NAME") { Description = "Name of the peer" };
+        name.CompletionSources.Add(PeerNames);
         Argument<string[]> words = new("ACTION") { Description = "disable, enable, restart, refresh [in|out]; none shows the peer", Arity = ArgumentArity.ZeroOrMore };
+        words.CompletionSources.Add(PeerActions);
         Option<string?> reason = new("--reason") { Description = "For the log and, with disable and restart, for the peer (RFC 9003)", HelpName = "TEXT" };
         Verb("peer", "One peer in detail, or an action on it", name, words, reason).SetAction(parsed =>
             Peer(parsed, parsed.GetValue(name)!, parsed.GetValue(words) ?? [], parsed.GetValue(reason)));

@@ -20,6 +20,12 @@ public sealed partial class CliApp
         Option<bool> best = new("--best") { Description = "Only the selected paths" };
         Option<string?> family = new("--family") { Description = "4 or 6", HelpName = "4|6" };
         Option<bool> count = new("--count") { Description = "Only how many" };
+        family.CompletionSources.Add("4", "6");
+        foreach (Option<string?> option in (ReadOnlySpan<Option<string?>>)[from, received, to])
+        {
+            option.CompletionSources.Add(PeerNames);
+        }
+
         Verb("routes", "Routes", prefix, longer, from, received, to, filtered, best, family, count).SetAction(parsed =>
         {
             if (parsed.GetValue(family) is { } f && f is not ("4" or "6"))
@@ -42,6 +48,7 @@ public sealed partial class CliApp
 
         Argument<string> what = new("PREFIX") { Description = "A prefix, or an address (longest match)" };
         Option<string?> toPeer = new("--to") { Description = "Why it is advertised to this peer, or not", HelpName = "PEER" };
+        toPeer.CompletionSources.Add(PeerNames);
         Verb("explain", "Why a path is best, exported (or not) and in the kernel (or not)", what, toPeer).SetAction(parsed =>
             Explain(parsed, parsed.GetValue(what)!, parsed.GetValue(toPeer)));
 

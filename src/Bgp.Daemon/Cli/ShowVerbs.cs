@@ -16,6 +16,7 @@ public sealed partial class CliApp
             Description = "protocols [all [PEER]] | route [[for] PREFIX] [all] [primary] [filtered] [count] [protocol PEER] [export PEER] | status",
             Arity = ArgumentArity.OneOrMore,
         };
+        words.CompletionSources.Add(ShowWords);
         Verb("show", "BIRD's words: show protocols, show route, show status", words).SetAction(parsed => Show(parsed, parsed.GetValue(words)!));
         Verb("configure", "BIRD's word for reload --wait").SetAction(parsed => Reload(parsed, new RequestDto { Verb = "reload", Wait = true }));
     }

@@ -204,6 +204,25 @@ public sealed class CliTests
     [Test]
     public void Counters_have_names_for_people() => Assert.That(CliOutput.Title("updatesReceived"), Is.EqualTo("Updates received"));
 
+    [TestCase("pipit pe", "peer peers")]
+    [TestCase("pipit peer ", "rr1 tor1 disable enable refresh restart")]
+    [TestCase("pipit routes --from t", "tor1")]
+    [TestCase("pipit routes --fam", "--family")]
+    [TestCase("pipit peers -o js", "json jsonl")]
+    [TestCase("pipit show pro", "protocols")]
+    [TestCase("pipit completion ", "bash fish zsh")]
+    public void A_shell_is_told_what_may_come_next(string line, string expected)
+    {
+        (int code, string text, _) = Run("__complete", line.Insert("pipit".Length, $" --socket {_fixture.Path}"));
+        Assert.That(code, Is.Zero);
+        Assert.That(text.Split(['\n', ' '], StringSplitOptions.RemoveEmptyEntries), Is.SupersetOf(expected.Split(' ')));
+    }
+
+    [TestCase("bash")]
+    [TestCase("zsh")]
+    [TestCase("fish")]
+    public void A_completion_script_asks_the_program(string shell) => Assert.That(Run("completion", shell).Out, Does.Contain("pipit").And.Contain(" __complete ").And.EndWith("\n"));
+
     [Test]
     public void An_action_carries_its_reason()
     {
