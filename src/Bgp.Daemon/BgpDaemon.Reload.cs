@@ -167,6 +167,7 @@ internal sealed partial class BgpDaemon
             _context.ClusterIds = ClusterIds(model);
             ApplyNode(old, model);
             ApplyKernel(old);
+            LookForProblems();
             Originate(old.Originate, model.Originate);
             ReachPeers(old.Peers, model.Peers);
             if (changes.Exists(static change => change.Kind is "peer" or "dynamicPeer"))

@@ -98,6 +98,13 @@ internal sealed partial class BgpDaemon : IDisposable
             v4.Forwarding = new ForwardingTable<Ipv4Prefix>(new FibPolicy<Ipv4Prefix>(fib), _nexthopsV4, attributes, MaxPaths(model), changes => sync.SetDesired(changes));
             v6.Forwarding = new ForwardingTable<Ipv6Prefix>(new FibPolicy<Ipv6Prefix>(fib), _nexthopsV6, attributes, MaxPaths(model), changes => sync.SetDesired(changes));
             _feed.OnAddresses = AddressesChanged;
+            _feed.OnLink = name =>
+            {
+                if (_mapping.Pools.Any(pool => pool.Device == name))
+                {
+                    LookForProblems();
+                }
+            };
         }
         else
         {
@@ -156,6 +163,7 @@ internal sealed partial class BgpDaemon : IDisposable
             await Task.WhenAny(_kernelReady.Task, Task.Delay(TimeSpan.FromSeconds(10), _time, cancel)).ConfigureAwait(false);
             _context.ForwardingPreserved = _kernel.Adopted > 0;
             Log.KernelReady(_log, _kernel.Statistics.RoutesV4 + _kernel.Statistics.RoutesV6, _kernel.Adopted);
+            LookForProblems();
         }
         else
         {
@@ -325,6 +333,7 @@ internal sealed partial class BgpDaemon : IDisposable
         FibOptions fib = _mapping.Fib(ConfigMapping.NodeSubnet(_model, addresses));
         int paths = MaxPaths(_model);
         _context.V4.Post(loop => ReplacePolicy(loop, fib, paths));
+        LookForProblems();
     }
 
     private void ReplacePolicy<TPrefix>(RibLoop<TPrefix> loop, FibOptions fib, int maxPaths)

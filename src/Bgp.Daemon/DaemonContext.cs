@@ -87,17 +87,8 @@ internal sealed class DaemonContext
     }
 
     /// <summary>Index of an interface; 0 where there is none of that name.</summary>
-    internal static int InterfaceIndex(string name)
-    {
-        try
-        {
-            return int.Parse(File.ReadAllText($"/sys/class/net/{System.IO.Path.GetFileName(name)}/ifindex"), System.Globalization.CultureInfo.InvariantCulture);
-        }
-        catch (Exception exception) when (exception is IOException or FormatException or UnauthorizedAccessException)
-        {
-            return 0;
-        }
-    }
+    /// <remarks>Of our network namespace, whichever one /sys shows.</remarks>
+    internal static int InterfaceIndex(string name) => (int)NativeNames.IfNameToIndex(name);
 
     /// <summary>Ends the time in which a peer's stale routes are kept, in both tables.</summary>
     internal void SweepNow(ushort peer)

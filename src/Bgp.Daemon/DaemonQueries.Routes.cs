@@ -506,4 +506,8 @@ internal static partial class NativeNames
     /// <summary>if_indextoname(3): writes at most 16 octets with the final NUL; 0 where there is no such interface.</summary>
     [System.Runtime.InteropServices.LibraryImport("libc", EntryPoint = "if_indextoname")]
     internal static partial nint IfIndexToName(uint index, ref byte name);
+
+    /// <summary>if_nametoindex(3): 0 where there is no such interface.</summary>
+    [System.Runtime.InteropServices.LibraryImport("libc", EntryPoint = "if_nametoindex", StringMarshalling = System.Runtime.InteropServices.StringMarshalling.Utf8)]
+    internal static partial uint IfNameToIndex(string name);
 }

@@ -50,7 +50,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             ConfirmRemainingSeconds = daemon.ConfirmBy is { } by ? Math.Max(0, (by - Now).TotalSeconds) : null,
             Kernel = daemon.Kernel is null ? "disabled"
                 : string.Create(CultureInfo.InvariantCulture, $"{kernel.OwnV4 + kernel.OwnV6} own routes, {kernel.PendingV4 + kernel.PendingV6} pending, {kernel.FailedV4 + kernel.FailedV6} failed"),
-            KernelError = kernel.LastError,
+            KernelError = kernel.LastError ?? daemon.KernelProblem,
         };
     }
 

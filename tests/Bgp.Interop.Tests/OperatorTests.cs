@@ -55,6 +55,28 @@ public sealed partial class OperatorTests
     }
 
     [Test]
+    public void A_tunnel_device_that_is_missing_is_said_until_it_is_there()
+    {
+        const string Problem = "the tunnel device tun-x does not exist; routes of pool 'p' that need it are not installed";
+        _a.Configure(Config + "\npools: [ { name: p, cidr: 10.99.0.0/16, tunnel: { mode: ipip, device: tun-x } } ]\n");
+        Assert.That(_a.Cli("reload", "--wait").Code, Is.Zero);
+        Assert.That(_a.Json("status").GetProperty("kernelError").GetString(), Is.EqualTo(Problem));
+        Assert.That(Lines("kernel: " + Problem), Is.EqualTo(1));
+        Assert.That(Steps("10.99.1.0/24"), Has.Some.EqualTo("kernel - not wanted: the pool's tunnel device does not exist"));
+
+        // Any device of the name will do for this.
+        Lab.Run("ip", "-n", _a.Namespace, "link", "add", "tun-x", "type", "veth", "peer", "name", "tun-y");
+        Lab.Run("ip", "-n", _a.Namespace, "link", "set", "tun-x", "up");
+        Lab.Eventually(() => Lab.Routes(_a.Namespace).Contains("10.99.1.0/24 via 10.0.0.2 dev tun-x", StringComparison.Ordinal), "the route goes into the tunnel", 20, _lab.Logs);
+        Assert.That(_a.Json("status").GetProperty("kernelError").GetString(), Is.Null);
+        Assert.That(Lines("kernel: what kept routes of pools out is over"), Is.EqualTo(1));
+        _a.Configure(Config);
+        Assert.That(_a.Cli("reload", "--wait").Code, Is.Zero);
+        Lab.Run("ip", "-n", _a.Namespace, "link", "delete", "tun-x");
+        Lab.Eventually(() => Lab.Routes(_a.Namespace).Contains("10.99.1.0/24 via 10.0.0.2 dev eth0", StringComparison.Ordinal), "the route goes directly again", 20, _lab.Logs);
+    }
+
+    [Test]
     public void A_kernel_route_that_cannot_be_written_has_its_reason_in_the_explanation()
     {
         Assert.That(Steps("10.98.1.0/24"), Has.Some.EqualTo(

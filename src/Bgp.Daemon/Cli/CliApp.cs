@@ -59,6 +59,13 @@ public sealed partial class CliApp
         _root = new RootCommand("Pipit: a BGP daemon for cluster nodes and route reflectors, and its command line");
         for (int i = _root.Options.Count - 1; i >= 0; i--)
         {
+            if (_root.Options[i] is HelpOption help)
+            {
+                // Not those of another system: a path may begin with a slash.
+                help.Aliases.Remove("/h");
+                help.Aliases.Remove("/?");
+            }
+
             if (_root.Options[i] is VersionOption)
             {
                 _root.Options.RemoveAt(i);

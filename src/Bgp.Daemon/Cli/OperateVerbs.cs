@@ -190,7 +190,7 @@ public sealed partial class CliApp
 
                 """,
             "fish" => """
-                complete -c pipit -a '(pipit __complete (commandline -cp | string collect -N) 2>/dev/null)'
+                complete -c pipit -a '(pipit __complete (commandline -cp | string collect) 2>/dev/null)'
 
                 """,
             _ => null,

@@ -477,7 +477,7 @@ public sealed partial class KernelSync
                             empty = true;
                         }
 
-                        _lastError = empty ? _lastError : $"dump {type}: {Errno.Name(end)}";
+                        _lastError = empty ? null : $"dump {type}: {Errno.Name(end)}";
                         return !interrupted && empty;
                     }
 

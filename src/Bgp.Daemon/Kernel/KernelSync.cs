@@ -38,7 +38,11 @@ public sealed partial class KernelSync : IDisposable
     private volatile bool _stop;
     private long _requests;
     private long _requestErrors;
+
+    // Of reading, until a dump succeeds; of writing, told for as long as a route is missing.
     private string? _lastError;
+    private string? _writeError;
+    private object? _writeErrorPrefix;
 
     /// <summary>Opens nothing yet.</summary>
     public KernelSync(KernelSyncOptions options, IKernelEvents events, TimeProvider time)
@@ -67,7 +71,8 @@ public sealed partial class KernelSync : IDisposable
                     _requests, _requestErrors, _installer?.Batches ?? 0, _notifications, _ownEchoes, _malformed, _overruns, _resyncs, _verifications,
                     _links.LinkCount, _links.AddressCount, _v4.Mirror.Count, _v6.Mirror.Count, _v4.Mirror.OwnCount, _v6.Mirror.OwnCount,
                     _v4.Diff.DesiredCount, _v6.Diff.DesiredCount, _v4.Diff.PendingCount, _v6.Diff.PendingCount, _v4.Diff.FailedCount, _v6.Diff.FailedCount,
-                    _objects.Count, _objects.OwnCount, _lastError);
+                    _objects.Count, _objects.OwnCount,
+                    (_v4.Diff.FailedCount + _v6.Diff.FailedCount + _v4.Diff.PendingCount + _v6.Diff.PendingCount > 0 ? _writeError : null) ?? _lastError);
             }
         }
     }
@@ -386,7 +391,11 @@ public sealed partial class KernelSync : IDisposable
             if (error != 0)
             {
                 _requestErrors++;
-                _lastError = $"{family.Ops[i].Kind} {family.Ops[i].Prefix}: {Errno.Name(error)}";
+                (_writeError, _writeErrorPrefix) = ($"{family.Ops[i].Kind} {family.Ops[i].Prefix}: {Errno.Name(error)}", family.Ops[i].Prefix);
+            }
+            else if (_writeErrorPrefix is TPrefix mended && mended.Equals(family.Ops[i].Prefix))
+            {
+                (_writeError, _writeErrorPrefix) = (null, null);
             }
 
             family.Diff.Complete(family.Ops[i], error);

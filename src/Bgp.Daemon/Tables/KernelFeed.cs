@@ -32,6 +32,9 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     /// <summary>Called after the host's addresses changed, on the kernel's thread.</summary>
     internal Action<IReadOnlyList<InterfaceAddress>>? OnAddresses { get; set; }
 
+    /// <summary>Called after an interface came, changed or went, with its name, on the kernel's thread.</summary>
+    internal Action<string>? OnLink { get; set; }
+
     /// <summary>The addresses of this host.</summary>
     internal IReadOnlyList<InterfaceAddress> Addresses => _addresses;
 
@@ -90,6 +93,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     {
         _names[index] = name;
         v4.Post(loop => Tunnel(loop, name, index), RibPeer.Local);
+        OnLink?.Invoke(name);
     }
 
     /// <inheritdoc/>
@@ -97,6 +101,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     {
         _names.Remove(index);
         v4.Post(loop => Tunnel(loop, name, 0), RibPeer.Local);
+        OnLink?.Invoke(name);
     }
 
     /// <inheritdoc/>
