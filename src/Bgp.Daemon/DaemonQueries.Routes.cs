@@ -19,7 +19,7 @@ internal sealed partial class DaemonQueries
     {
         if (query.Family != 6)
         {
-            await foreach (RouteDto route in RoutesAsync(daemon.Context.V4, query, InstalledV4(), cancel).ConfigureAwait(false))
+            await foreach (RouteDto route in RoutesAsync(daemon.Context.V4, query, InstalledV4, cancel).ConfigureAwait(false))
             {
                 yield return route;
             }
@@ -27,7 +27,7 @@ internal sealed partial class DaemonQueries
 
         if (query.Family != 4)
         {
-            await foreach (RouteDto route in RoutesAsync(daemon.Context.V6, query, InstalledV6(), cancel).ConfigureAwait(false))
+            await foreach (RouteDto route in RoutesAsync(daemon.Context.V6, query, InstalledV6, cancel).ConfigureAwait(false))
             {
                 yield return route;
             }
@@ -37,10 +37,21 @@ internal sealed partial class DaemonQueries
     /// <inheritdoc/>
     public async Task<long> CountRoutesAsync(RouteQuery query, CancellationToken cancel)
     {
+        long count = query.Family == 6 ? 0 : await CountAsync(daemon.Context.V4, query, cancel).ConfigureAwait(false);
+        return query.Family == 4 ? count : count + await CountAsync(daemon.Context.V6, query, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>Counts without describing: a row is a few dozen objects, and its number is none.</summary>
+    private async Task<long> CountAsync<TPrefix>(RibLoop<TPrefix> loop, RouteQuery query, CancellationToken cancel)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        List<TPrefix> prefixes = await PrefixesAsync(loop, query, cancel).ConfigureAwait(false);
         long count = 0;
-        await foreach (RouteDto _ in GetRoutesAsync(query, cancel).ConfigureAwait(false))
+        const int Many = Slice * 8;
+        for (int start = 0; start < prefixes.Count; start += Many)
         {
-            count++;
+            List<TPrefix> slice = prefixes.GetRange(start, Math.Min(Many, prefixes.Count - start));
+            count += await loop.AskAsync(table => slice.Sum(prefix => (long)Rows(table, prefix, query, [], null))).WaitAsync(cancel).ConfigureAwait(false);
         }
 
         return count;
@@ -53,11 +64,11 @@ internal sealed partial class DaemonQueries
         bool isAddress = !prefix.Contains('/', StringComparison.Ordinal);
         if (Ipv4Prefix.TryParse(prefix, out Ipv4Prefix v4))
         {
-            return await daemon.Context.V4.AskAsync(loop => Explain(loop, isAddress ? LongestMatch(loop, v4) : v4, target, to, InstalledV4(), p => NotInstalled(daemon.Kernel?.ListV4(true), p))).WaitAsync(cancel).ConfigureAwait(false);
+            return await daemon.Context.V4.AskAsync(loop => Explain(loop, isAddress ? LongestMatch(loop, v4) : v4, target, to, InstalledV4, p => NotInstalled(daemon.Kernel?.ListV4(true, 1, [p])))).WaitAsync(cancel).ConfigureAwait(false);
         }
 
         return Ipv6Prefix.TryParse(prefix, out Ipv6Prefix v6)
-            ? await daemon.Context.V6.AskAsync(loop => Explain(loop, isAddress ? LongestMatch(loop, v6) : v6, target, to, InstalledV6(), p => NotInstalled(daemon.Kernel?.ListV6(true), p))).WaitAsync(cancel).ConfigureAwait(false)
+            ? await daemon.Context.V6.AskAsync(loop => Explain(loop, isAddress ? LongestMatch(loop, v6) : v6, target, to, InstalledV6, p => NotInstalled(daemon.Kernel?.ListV6(true, 1, [p])))).WaitAsync(cancel).ConfigureAwait(false)
             : new ExplainDto(prefix, false, [], []);
     }
 
@@ -101,10 +112,10 @@ internal sealed partial class DaemonQueries
     }
 
     /// <summary>What keeps a route that is wanted out of the kernel.</summary>
-    private string NotInstalled<TPrefix>(IEnumerable<FibListing<TPrefix>>? differences, TPrefix prefix)
+    private string NotInstalled<TPrefix>(IReadOnlyList<FibListing<TPrefix>>? found)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
-        FibDto? row = differences?.Where(item => item.Prefix.Equals(prefix)).Select(static item => Fib(item)).FirstOrDefault();
+        FibDto? row = found is [FibListing<TPrefix> item] ? Fib(item) : null;
         return row?.LastError is { } error ? $"{row.State}: {error}"
             : row is null && daemon.Recovery is { ExportsHeld: true } ? "waits for the neighbours after the restart (pipit status says for whom)"
             : "not written yet";
@@ -159,23 +170,25 @@ internal sealed partial class DaemonQueries
         }
     }
 
-    private HashSet<Ipv4Prefix> InstalledV4() => daemon.Kernel is { } kernel
-        ? [.. kernel.ListV4(false).Where(static item => item.State == FibState.Installed).Select(static item => item.Prefix)] : [];
+    /// <summary>Which of these are in the kernel: asked for a slice at a time, so that one route costs one look and a dump never holds the kernel's thread up.</summary>
+    private HashSet<Ipv4Prefix> InstalledV4(List<Ipv4Prefix> prefixes) => daemon.Kernel is { } kernel
+        ? [.. kernel.ListV4(false, only: prefixes).Where(static item => item.State == FibState.Installed).Select(static item => item.Prefix)] : [];
 
-    private HashSet<Ipv6Prefix> InstalledV6() => daemon.Kernel is { } kernel
-        ? [.. kernel.ListV6(false).Where(static item => item.State == FibState.Installed).Select(static item => item.Prefix)] : [];
+    private HashSet<Ipv6Prefix> InstalledV6(List<Ipv6Prefix> prefixes) => daemon.Kernel is { } kernel
+        ? [.. kernel.ListV6(false, only: prefixes).Where(static item => item.State == FibState.Installed).Select(static item => item.Prefix)] : [];
 
-    private async IAsyncEnumerable<RouteDto> RoutesAsync<TPrefix>(RibLoop<TPrefix> loop, RouteQuery query, HashSet<TPrefix> installed, [EnumeratorCancellation] CancellationToken cancel)
+    private async IAsyncEnumerable<RouteDto> RoutesAsync<TPrefix>(RibLoop<TPrefix> loop, RouteQuery query, Func<List<TPrefix>, HashSet<TPrefix>> installedOf, [EnumeratorCancellation] CancellationToken cancel)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
         List<TPrefix> prefixes = await PrefixesAsync(loop, query, cancel).ConfigureAwait(false);
         for (int start = 0; start < prefixes.Count; start += Slice)
         {
-            int from = start;
+            List<TPrefix> slice = prefixes.GetRange(start, Math.Min(Slice, prefixes.Count - start));
+            HashSet<TPrefix> installed = installedOf(slice);
             List<RouteDto> rows = await loop.AskAsync(table =>
             {
                 List<RouteDto> found = [];
-                foreach (TPrefix prefix in prefixes.Skip(from).Take(Slice))
+                foreach (TPrefix prefix in slice)
                 {
                     Rows(table, prefix, query, installed, found);
                 }
@@ -240,19 +253,24 @@ internal sealed partial class DaemonQueries
         return all;
     }
 
-    private void Rows<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, RouteQuery query, HashSet<TPrefix> installed, List<RouteDto> into)
+    /// <summary>How many rows a prefix has in the answer, and the rows themselves where there is a list for them.</summary>
+    private int Rows<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, RouteQuery query, HashSet<TPrefix> installed, List<RouteDto>? into)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
         if (!loop.Shard.TryFind(prefix, out uint index))
         {
-            return;
+            return 0;
         }
 
         if (query.To is not null)
         {
-            Exported(loop, index, query.To, query.AsStored, installed, into);
-            return;
+            List<RouteDto> sent = into ?? [];
+            int before = sent.Count;
+            Exported(loop, index, query.To, query.AsStored, installed, sent);
+            return sent.Count - before;
         }
+
+        int count = 0;
 
         RibPath[] selected = loop.Shard.Select(index, int.MaxValue, out int multipath).ToArray();
         List<RibPath> paths = [.. selected];
@@ -277,9 +295,17 @@ internal sealed partial class DaemonQueries
                 continue;
             }
 
+            count++;
+            if (into is null)
+            {
+                continue;
+            }
+
             bool isInstalled = i < multipath && installed.Contains(prefix) && loop.Attributes.Describe(path.Attr).Source != RouteSource.Kernel;
             into.Add(Row(loop, index, prefix, path, i == 0 && selected.Length > 0, isInstalled, filtered));
         }
+
+        return count;
     }
 
     private RouteDto Row<TPrefix>(RibLoop<TPrefix> loop, uint index, TPrefix prefix, in RibPath path, bool best, bool installed, bool filtered)
@@ -441,7 +467,7 @@ internal sealed partial class DaemonQueries
         return asked;
     }
 
-    private ExplainDto Explain<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, PeerSession? target, string? to, HashSet<TPrefix> installed, Func<TPrefix, string> whyNot)
+    private ExplainDto Explain<TPrefix>(RibLoop<TPrefix> loop, TPrefix prefix, PeerSession? target, string? to, Func<List<TPrefix>, HashSet<TPrefix>> installedOf, Func<TPrefix, string> whyNot)
         where TPrefix : unmanaged, IPrefix<TPrefix>
     {
         string text = prefix.ToString()!;
@@ -450,6 +476,7 @@ internal sealed partial class DaemonQueries
             return new ExplainDto(text, false, [], []);
         }
 
+        HashSet<TPrefix> installed = installedOf([prefix]);
         List<RouteDto> rows = [];
         Rows(loop, prefix, new RouteQuery(), installed, rows);
         List<RouteDto> filtered = [];

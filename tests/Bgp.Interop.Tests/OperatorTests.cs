@@ -84,6 +84,33 @@ public sealed partial class OperatorTests
         Assert.That(Steps("10.99.1.0/24"), Has.Some.EqualTo("kernel via 10.0.0.2 dev eth0 installed: through the resolved next hop"));
     }
 
+    [TestCase("routes")]
+    [TestCase("routes", "--filtered")]
+    [TestCase("routes", "--received", "b")]
+    [TestCase("routes", "--best", "--family", "4")]
+    [TestCase("routes", "--to", "b")]
+    [TestCase("routes", "10.99.1.7")]
+    [TestCase("routes", "10.0.0.0/8", "--longer")]
+    public void A_count_is_the_number_of_rows(params string[] words)
+    {
+        int rows = _a.Json(words).GetArrayLength();
+        Assert.That(rows, Is.Positive);
+        Assert.That(_a.Cli([.. words, "--count"]).Output, Is.EqualTo($"{rows}\n"));
+    }
+
+    [Test]
+    public void One_route_and_a_list_agree_on_what_is_in_the_kernel()
+    {
+        Dictionary<string, bool> all = _a.Json("routes").EnumerateArray().DistinctBy(static row => row.GetProperty("prefix").GetString()!)
+            .ToDictionary(static row => row.GetProperty("prefix").GetString()!, static row => row.GetProperty("installed").GetBoolean());
+        Assert.That(all["10.99.1.0/24"]);
+        Assert.That(all["10.98.1.0/24"], Is.False, "another program's route has the key");
+        foreach ((string prefix, bool installed) in all)
+        {
+            Assert.That(_a.Route(prefix)!.Value.GetProperty("installed").GetBoolean(), Is.EqualTo(installed), prefix);
+        }
+    }
+
     [Test]
     public void What_is_sent_has_the_source_of_the_path_behind_it()
     {

@@ -166,21 +166,21 @@ public sealed partial class KernelSync : IDisposable
         }
     }
 
-    /// <summary>How IPv4 prefixes stand: those that differ, or all, at most <paramref name="limit"/>.</summary>
-    public IReadOnlyList<FibListing<Ipv4Prefix>> ListV4(bool onlyDifferences, int limit = int.MaxValue)
+    /// <summary>How IPv4 prefixes stand: those that differ, or all (or those of <paramref name="only"/>), at most <paramref name="limit"/>.</summary>
+    public IReadOnlyList<FibListing<Ipv4Prefix>> ListV4(bool onlyDifferences, int limit = int.MaxValue, IReadOnlyList<Ipv4Prefix>? only = null)
     {
         lock (_gate)
         {
-            return _v4.Diff.List(onlyDifferences, limit);
+            return _v4.Diff.List(onlyDifferences, limit, only);
         }
     }
 
-    /// <summary>How IPv6 prefixes stand: those that differ, or all, at most <paramref name="limit"/>.</summary>
-    public IReadOnlyList<FibListing<Ipv6Prefix>> ListV6(bool onlyDifferences, int limit = int.MaxValue)
+    /// <summary>How IPv6 prefixes stand: those that differ, or all (or those of <paramref name="only"/>), at most <paramref name="limit"/>.</summary>
+    public IReadOnlyList<FibListing<Ipv6Prefix>> ListV6(bool onlyDifferences, int limit = int.MaxValue, IReadOnlyList<Ipv6Prefix>? only = null)
     {
         lock (_gate)
         {
-            return _v6.Diff.List(onlyDifferences, limit);
+            return _v6.Diff.List(onlyDifferences, limit, only);
         }
     }
 

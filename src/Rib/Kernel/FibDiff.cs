@@ -273,11 +273,12 @@ public sealed class FibDiff<TPrefix>
         return found;
     }
 
-    /// <summary>Lists how prefixes stand, desired ones first, then stale ones; at most <paramref name="limit"/>.</summary>
-    public List<FibListing<TPrefix>> List(bool onlyDifferences, int limit)
+    /// <summary>Lists how prefixes stand, desired ones first, then stale ones; at most <paramref name="limit"/>. With <paramref name="only"/> just those of them that
+    /// are desired, at a cost that does not depend on how many there are.</summary>
+    public List<FibListing<TPrefix>> List(bool onlyDifferences, int limit, IReadOnlyList<TPrefix>? only = null)
     {
         List<FibListing<TPrefix>> lines = [];
-        foreach ((TPrefix prefix, Entry entry) in _entries)
+        foreach ((TPrefix prefix, Entry entry) in only is null ? _entries : only.Where(_entries.ContainsKey).Select(prefix => KeyValuePair.Create(prefix, _entries[prefix])))
         {
             if (lines.Count >= limit)
             {
@@ -306,6 +307,11 @@ public sealed class FibDiff<TPrefix>
             {
                 lines.Add(new FibListing<TPrefix>(prefix, state, entry.Desired, installed, state == FibState.Alien ? key.AlienProtocol : (byte)0, same ? 0 : error));
             }
+        }
+
+        if (only is not null)
+        {
+            return lines;
         }
 
         List<TPrefix> own = [];
