@@ -40,12 +40,9 @@ public sealed class PackagingTests
     public void The_manual_page_names_every_verb_of_the_command_line()
     {
         string manual = File.ReadAllText(Path.Combine(Root, "deploy", "pipit.8"));
-        string completion = Lab.Run(Lab.Pipit, "completion", "fish");
-        string[] verbs = [.. completion.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(static line => line.Split(" -a ")[1].Split(' ')[0])];
-        Assert.That(verbs, Has.Length.GreaterThan(15));
         Assert.Multiple(() =>
         {
-            foreach (string verb in verbs)
+            foreach (string verb in Verbs())
             {
                 Assert.That(manual, Does.Match($@"\b{verb}\b"), $"deploy/pipit.8 lacks '{verb}'");
             }
@@ -56,14 +53,21 @@ public sealed class PackagingTests
     public void The_command_reference_names_every_verb_of_the_command_line()
     {
         string reference = File.ReadAllText(Path.Combine(Root, "docs", "cli.md"));
-        string completion = Lab.Run(Lab.Pipit, "completion", "fish");
         Assert.Multiple(() =>
         {
-            foreach (string verb in completion.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(static line => line.Split(" -a ")[1].Split(' ')[0]))
+            foreach (string verb in Verbs())
             {
                 Assert.That(reference, Does.Match($@"`[^`]*\b{verb}\b[^`]*`"), $"docs/cli.md lacks '{verb}'");
             }
         });
+    }
+
+    /// <summary>The verbs, from what completion offers first.</summary>
+    private static string[] Verbs()
+    {
+        string[] verbs = [.. Lab.Run(Lab.Pipit, "__complete", "pipit ").Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(static word => word[0] is not ('-' or '/'))];
+        Assert.That(verbs, Has.Length.GreaterThan(15).And.Contain("explain").And.None.EqualTo("__complete"));
+        return verbs;
     }
 
     private static string FindRoot()
