@@ -98,7 +98,7 @@ internal sealed class UpdateTarget : IFuzzTarget
         }
 
         bool stands = error.Action < UpdateAction.TreatAsWithdraw;
-        FuzzException.Unless(stands || view.HasReachableNlri, "RFC 7606 section 5.2: withdrawn, but nothing is announced");
+        FuzzException.Unless(stands || view.HasReachableNlri || IsUnreachAlone(view.Attributes), "RFC 7606 section 5.2: withdrawn, but nothing is announced");
         FuzzException.Unless(forIpv4.IsEmpty == (!stands || view.Nlri.IsEmpty), "the set for IPv4 prefixes");
         FuzzException.Unless(forMp.IsEmpty == (!stands || !view.MpReach.IsPresent || view.MpReach.Nlri.IsEmpty), "the set for multiprotocol prefixes");
         FuzzException.Unless(error.Action == UpdateAction.None == (error.Reason is null), "a reason");
@@ -159,6 +159,9 @@ internal sealed class UpdateTarget : IFuzzTarget
             FuzzException.Unless(view.Nlri.IsEmpty && view.Withdrawn.IsEmpty && view.MpUnreach.Nlri.IsEmpty && !view.HasReachableNlri, "an End-of-RIB with prefixes");
         }
     }
+
+    private static bool IsUnreachAlone(ReadOnlySpan<byte> set) =>
+        set.Length >= 4 && set[1] == 15 && set.Length == ((set[0] & 0x10) != 0 ? 4 + BinaryPrimitives.ReadUInt16BigEndian(set[2..]) : 3 + set[2]);
 
     /// <summary>Value of the first attribute of a code; empty where there is none before the walk breaks off.</summary>
     private static ReadOnlySpan<byte> First(ReadOnlySpan<byte> set, byte code)
