@@ -206,8 +206,7 @@ public sealed class LiveReloadTests
         Announced("10.72.9.1/32", true, "");
         Announced("10.72.9.1/32", false, "direct: { excludeInterfaces: [ \"pod*\" ] }");
         Announced(Learned, true, "");
-        Assert.That(pipit.Json("peers").EnumerateArray().Select(static peer => peer.GetProperty("uptimeSeconds").GetDouble()), Is.All.GreaterThan(1), "no session was touched");
-        Assert.That(pipit.Json("peer", "one").GetProperty("counters").GetProperty("established").GetInt32(), Is.EqualTo(1));
+        Assert.That(new[] { "one", "two" }.Select(name => pipit.Json("peer", name).GetProperty("counters").GetProperty("established").GetInt32()), Is.All.EqualTo(1), "no session was touched");
 
         void Apply(string options)
         {

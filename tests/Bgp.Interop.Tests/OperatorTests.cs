@@ -151,7 +151,7 @@ public sealed partial class OperatorTests
         _a.Configure(Config.Replace("asn: 64512, timers", "asn: many, timers", StringComparison.Ordinal));
         Assert.That(_a.Cli("reload").Code, Is.EqualTo(1));
         Assert.That(_a.Json("status").GetProperty("configErrors")[0].GetString(), Does.Contain("'many' is not an AS number"));
-        Assert.That(_a.Cli("status").Output, Does.Contain("refused: "));
+        Assert.That(_a.Cli("status").Output, Does.Contain("refused, the configuration before it runs: "));
         Assert.That(Metrics(), Does.Contain("pipit_config_last_reload_successful 0\n"));
         _a.Configure(Config);
         Assert.That(_a.Cli("reload").Code, Is.Zero);
