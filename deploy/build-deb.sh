@@ -9,6 +9,7 @@ if [ -z "$binary" ]; then
 fi
 version=$("$binary" version | sed 's/^pipit //')
 architecture=$(dpkg --print-architecture)
+mkdir -p out
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 chmod 755 "$root"
