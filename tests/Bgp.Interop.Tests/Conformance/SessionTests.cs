@@ -94,7 +94,15 @@ public sealed class SessionTests
             if (at >= Stage.OpenConfirm)
             {
                 speaker.Send(who.OpenMessage());
-                Assert.That(speaker.WaitForMessage(static message => message.Type is Octets.Keepalive or Octets.Notification)?.Type, Is.EqualTo(Octets.Keepalive), speaker.Messages());
+                Received? answer = speaker.WaitForMessage(static message => message.Type is Octets.Keepalive or Octets.Notification);
+                if (answer?.Text == "NOTIFICATION 6/7 " && watch.Elapsed.TotalSeconds < 10)
+                {
+                    // The daemon has yet to see that the last one, of an earlier test, is closed.
+                    speaker.Dispose();
+                    continue;
+                }
+
+                Assert.That(answer?.Type, Is.EqualTo(Octets.Keepalive), speaker.Messages());
             }
 
             if (at == Stage.Established)
