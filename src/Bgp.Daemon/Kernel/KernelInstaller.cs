@@ -38,7 +38,13 @@ internal sealed class KernelInstaller : IDisposable
 
     /// <summary>Sends all requests; <paramref name="results"/> gets 0 or errno for each. False when answers were lost: the table must be scanned.</summary>
     internal bool Execute<TPrefix>(ReadOnlySpan<FibOp<TPrefix>> ops, Span<int> results)
-        where TPrefix : unmanaged, IPrefix<TPrefix>
+        where TPrefix : unmanaged, IPrefix<TPrefix> => Execute(ops, results, new RouteRequests<TPrefix>(_table, _protocol));
+
+    /// <summary>The same for next hop objects.</summary>
+    internal bool Execute(ReadOnlySpan<NexthopOp> ops, Span<int> results) => Execute(ops, results, default(NexthopRequests));
+
+    private bool Execute<TOp, TRequests>(ReadOnlySpan<TOp> ops, Span<int> results, TRequests requests)
+        where TRequests : struct, IRequests<TOp>
     {
         bool complete = true;
         int done = 0;
@@ -47,16 +53,9 @@ internal sealed class KernelInstaller : IDisposable
             NetlinkWriter writer = new(_request);
             uint first = _sequence;
             int count = 0;
-            while (done + count < ops.Length && count < BatchLimit)
+            while (done + count < ops.Length && count < BatchLimit && writer.Length + requests.Length(ops[done + count]) <= _request.Length)
             {
-                ref readonly FibOp<TPrefix> op = ref ops[done + count];
-                int hops = op.Route.NextHops is null ? 0 : op.Route.NextHops.Hops.Length;
-                if (writer.Length + RouteCodec.RequestLength(hops) > _request.Length)
-                {
-                    break;
-                }
-
-                RouteCodec.Write(ref writer, op, _sequence++, _table, _protocol);
+                requests.Write(ref writer, ops[done + count], _sequence++);
                 count++;
             }
 
@@ -65,35 +64,6 @@ internal sealed class KernelInstaller : IDisposable
                 // More hops than a request can carry: policy's maxPaths is far below.
                 results[done++] = Errno.Inval;
                 continue;
-            }
-
-            complete &= Exchange(ref writer, first, results.Slice(done, count));
-            done += count;
-        }
-
-        return complete;
-    }
-
-    /// <summary>The same for next hop objects.</summary>
-    internal bool Execute(ReadOnlySpan<NexthopOp> ops, Span<int> results)
-    {
-        bool complete = true;
-        int done = 0;
-        while (done < ops.Length)
-        {
-            NetlinkWriter writer = new(_request);
-            uint first = _sequence;
-            int count = 0;
-            while (done + count < ops.Length && count < BatchLimit)
-            {
-                ref readonly NexthopOp op = ref ops[done + count];
-                if (writer.Length + NexthopCodec.RequestLength(op.Object.Group.Length) > _request.Length)
-                {
-                    break;
-                }
-
-                NexthopCodec.Write(ref writer, op, _sequence++);
-                count++;
             }
 
             complete &= Exchange(ref writer, first, results.Slice(done, count));
@@ -175,5 +145,29 @@ internal sealed class KernelInstaller : IDisposable
                 }
             }
         }
+    }
+
+    /// <summary>How one kind of request is written.</summary>
+    private interface IRequests<TOp>
+    {
+        /// <summary>Octets that the request may need.</summary>
+        int Length(in TOp op);
+
+        void Write(ref NetlinkWriter writer, in TOp op, uint sequence);
+    }
+
+    private readonly struct RouteRequests<TPrefix>(uint table, byte protocol) : IRequests<FibOp<TPrefix>>
+        where TPrefix : unmanaged, IPrefix<TPrefix>
+    {
+        public int Length(in FibOp<TPrefix> op) => RouteCodec.RequestLength(op.Route.NextHops is null ? 0 : op.Route.NextHops.Hops.Length);
+
+        public void Write(ref NetlinkWriter writer, in FibOp<TPrefix> op, uint sequence) => RouteCodec.Write(ref writer, op, sequence, table, protocol);
+    }
+
+    private readonly struct NexthopRequests : IRequests<NexthopOp>
+    {
+        public int Length(in NexthopOp op) => NexthopCodec.RequestLength(op.Object.Group.Length);
+
+        public void Write(ref NetlinkWriter writer, in NexthopOp op, uint sequence) => NexthopCodec.Write(ref writer, op, sequence);
     }
 }
