@@ -239,10 +239,7 @@ public sealed class LiveReloadTests
     {
         // Where a BIRD of this machine would have it, or would not.
         const string socket = "/run/bird6.ctl";
-        if (File.Exists(socket))
-        {
-            Assert.Ignore($"{socket} is there already");
-        }
+        Assert.That(File.Exists(socket), Is.False, $"{socket} is there: this machine has a BIRD of its own, or its leftover");
 
         string ours = _lab.Namespace("us");
         string theirs = _lab.Namespace("them");

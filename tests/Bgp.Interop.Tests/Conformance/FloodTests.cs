@@ -72,7 +72,7 @@ public sealed class FloodTests
         Dut.AwaitEverywhere(flooder, static view => view.Find("203.0.113.0/24") is null, "the end of the flood");
         long growth = Dut.ResidentKilobytes() - before;
         TestContext.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}: {(long)chunk.Length * 40 * s_factor >> 10} KB, worst {worst * 1000:0} ms of {rounds} rounds, growth {growth} KB"));
-        Assert.That(worst, Is.LessThan(10), "seconds for a route of another neighbour");
+        Assert.That(worst, Is.LessThan(2), "seconds for a route of another neighbour");
         Assert.That(growth, Is.LessThan(48 * 1024), "kilobytes that the daemon has grown");
         End(flooder);
     }
@@ -112,8 +112,8 @@ public sealed class FloodTests
         deaf.Dispose();
         other.Send(Octets.Update(nlri, [], []));
         Dut.Settle(other);
-        Assert.That(worst, Is.LessThan(10), "seconds for a route of another neighbour");
-        Assert.That(growth, Is.LessThan(48 * 1024), "kilobytes that the daemon has grown");
+        Assert.That(worst, Is.LessThan(2), "seconds for a route of another neighbour");
+        Assert.That(growth, Is.LessThan(24 * 1024), "kilobytes that the daemon has grown");
     }
 
     /// <summary>Distinct attribute sets are kept while their routes are, and no longer.</summary>
@@ -174,7 +174,7 @@ public sealed class FloodTests
         TestContext.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"worst {worst * 1000:0} ms, growth {growth} KB"));
         using Speaker speaker = SessionTests.Reach(Dut.Opening, Stage.Established);
         End(speaker);
-        Assert.That(worst, Is.LessThan(10), "seconds for a route of another neighbour");
+        Assert.That(worst, Is.LessThan(2), "seconds for a route of another neighbour");
         Assert.That(growth, Is.LessThan(48 * 1024), "kilobytes that the daemon has grown");
     }
 
