@@ -12,12 +12,13 @@ namespace Bgp.Daemon;
 /// <remarks>
 /// <b>Selection and exports</b> (RFC 4724 section 4.1) wait where forwarding went on over the start: the neighbours still forward by what we announced before, and
 /// End-of-RIB sent too early would make them forget what we have yet to learn. They wait for End-of-RIB from the neighbours that are reachable: a session that
-/// is up or coming up, and for one period of connectRetry everybody, who had the time to call or be called then. A neighbour that closes our connections is there all the same,
-/// and has ten seconds: GoBGP rests for five after a loss and turns everybody away meanwhile. A neighbour that restarts itself (R bit) or knows no graceful restart is not waited for. So a dead neighbour costs seconds, and <c>kernel.staleTime</c> from the first session on is the bound.
+/// is up or coming up, and for one period of connectRetry everybody, who had the time to call or be called then. A neighbour that closes our connections is there
+/// all the same, and has ten seconds: GoBGP rests for five after a loss and turns everybody away meanwhile. A neighbour that restarts itself (R bit) or knows no
+/// graceful restart is not waited for. So a dead neighbour costs seconds, and <c>kernel.staleTime</c> from the first session on is the bound.
 /// <para><b>Removing</b> is more careful, since a neighbour that is late may be the only one to confirm a working route: when every neighbour
 /// that is configured has sent End-of-RIB, or <c>kernel.staleTime</c> after the first session, save that a neighbour which restarts itself has its restart time
-/// (a rack that reboots while a daemon restarts must not cost the table), and one that BFD has taken down is not waited for: what led to it leads nowhere. With no session ever nothing is removed for the restart time, and then with a
-/// warning: a node whose reflectors are all down forwards better with old routes than with none, but not for ever. While a BIRD in this network namespace
+/// (a rack that reboots while a daemon restarts must not cost the table), and one that BFD has taken down is not waited for: what led to it leads nowhere.
+/// With no session ever nothing is removed for the restart time, and then with a warning: a node whose reflectors are all down forwards better with old routes than with none, but not for ever. While a BIRD in this network namespace
 /// answers on its socket the routes may be its, so nothing is removed until it is gone.</para>
 /// </remarks>
 internal sealed partial class BgpDaemon
