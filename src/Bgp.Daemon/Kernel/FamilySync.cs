@@ -41,6 +41,20 @@ internal sealed class FamilySync<TPrefix>
 
     internal void Seen(in KernelRoute<TPrefix> route) => Mirror.Seen(route, _changes);
 
+    /// <summary>An interface has gone or is down, and routes with it that the kernel does not report.</summary>
+    internal void RemoveThrough(int networkInterface)
+    {
+        Mirror.RemoveThrough(networkInterface, _changes);
+        _ = Settle();
+    }
+
+    /// <summary>Gives back the room of a burst.</summary>
+    internal void Trim()
+    {
+        Mirror.Trim();
+        Diff.Trim();
+    }
+
     /// <summary>Ends a scan (or gives up on it, without a sweep).</summary>
     internal bool EndScan(int through, bool sweep)
     {
@@ -77,6 +91,7 @@ internal sealed class FamilySync<TPrefix>
         }
 
         _changes.Clear();
+        Slack.Trim(_changes);
         return appeared;
     }
 }

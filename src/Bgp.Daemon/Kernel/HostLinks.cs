@@ -1,4 +1,5 @@
 using Bgp.Protocol;
+using Rib;
 
 namespace Bgp.Daemon.Kernel;
 
@@ -60,6 +61,13 @@ internal sealed class HostLinks
 
         Unpublished.Add(new LinkChange(index, old.Name, false, true));
         return true;
+    }
+
+    /// <summary>Gives back the room of a burst.</summary>
+    internal void Trim()
+    {
+        Slack.Trim(_links);
+        Slack.Trim(_addresses);
     }
 
     internal bool SetAddress(int index, IpAddr address, int length, IpAddr peer)

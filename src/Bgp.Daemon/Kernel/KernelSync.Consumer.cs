@@ -85,6 +85,10 @@ public sealed partial class KernelSync
             {
                 RetryRefused();
                 Install();
+                if (!more)
+                {
+                    Trim();
+                }
             }
         }
     }
@@ -243,12 +247,16 @@ public sealed partial class KernelSync
         if (message.Type == Rt.DelLink)
         {
             _links.Remove(index);
-            Suspect(index);
+            Gone(index);
         }
         else
         {
             _retryWanted |= _links.Set(index, name, up, carrier, out bool wentDown, out bool lostCarrier);
-            if (!dump && (wentDown || (lostCarrier && (_installBusy || _objects.CountThrough(index) > 0))))
+            if (!dump && wentDown)
+            {
+                Gone(index);
+            }
+            else if (!dump && lostCarrier && (_installBusy || _objects.CountThrough(index) > 0))
             {
                 Suspect(index);
             }
@@ -276,6 +284,14 @@ public sealed partial class KernelSync
             _suspectAll |= _installBusy || _v4.Mirror.CountFrom(address) > 0;
             Suspect(index);
         }
+    }
+
+    // The link does not carry routes any more. What is known to be gone with it is not looked for: a dump for each of ten thousand links that go would cost
+    // as much as there are routes each time.
+    private void Gone(int index)
+    {
+        _v4.RemoveThrough(index);
+        Suspect(index);
     }
 
     // IPv4 routes through the link may be gone without a word. A batch under way may add one to the mirror that is already gone.
@@ -602,19 +618,21 @@ public sealed partial class KernelSync
             }
         }
 
-        Empty(links);
-        Empty(v4);
-        Empty(v6);
+        links.Clear();
+        v4.Clear();
+        v6.Clear();
+        Slack.Trim(links);
+        Slack.Trim(v4);
+        Slack.Trim(v6);
         _events.BatchComplete();
     }
 
-    // A full table has passed through these lists: do not keep its size.
-    private static void Empty<T>(List<T> list)
+    // Lock held.
+    private void Trim()
     {
-        list.Clear();
-        if (list.Capacity > 16 * 1024)
-        {
-            list.Capacity = 0;
-        }
+        _links.Trim();
+        _v4.Trim();
+        _v6.Trim();
+        _hops.Trim(_v4.Mirror.Count + _v6.Mirror.Count);
     }
 }

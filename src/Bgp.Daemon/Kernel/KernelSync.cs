@@ -11,8 +11,10 @@ namespace Bgp.Daemon.Kernel;
 /// comparison; it is never held during a call to <see cref="IKernelEvents"/>, nor while a large batch is inside the kernel.
 /// <para>The mirror may only be trusted for REPLACE when all notifications are read, so every batch of requests first drains monitor. A scan
 /// excludes requests: a dump that was read before a write of ours and applied after it would undo it in the mirror.</para>
-/// <para>IPv4 routes vanish without a notification when a link goes down or an address is removed. The reports of those two come <i>before</i> the routes
-/// go, so a dump at once could still see them: the verification first makes a request that needs the same kernel lock (RTNL) and so comes after.</para>
+/// <para>IPv4 routes vanish without a notification when a link goes down or an address is removed. Other writers' routes with one hop through a link that goes
+/// are taken out of the mirror with it; ours, and those that an address or one of several hops may have taken with it, are verified by a dump. The
+/// reports come <i>before</i> the routes go, so a dump at once could still see them: the verification first makes a request that needs the same kernel lock
+/// (RTNL) and so comes after.</para>
 /// </remarks>
 public sealed partial class KernelSync : IDisposable
 {

@@ -103,6 +103,7 @@ internal sealed class ForwardingTable<TPrefix>(FibPolicy<TPrefix> policy, Nextho
         {
             want(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_changes));
             _changes.Clear();
+            Slack.Trim(_changes);
         }
     }
 }

@@ -100,6 +100,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     public void LinkRemoved(int index, string name)
     {
         _names.Remove(index);
+        Slack.Trim(_names);
         v4.Post(loop => Tunnel(loop, name, 0), RibPeer.Local);
         OnLink?.Invoke(name);
     }

@@ -93,6 +93,21 @@ public sealed class FibDiff<TPrefix>
         Enqueue(prefix, ref entry);
     }
 
+    /// <summary>Gives back the room of a burst.</summary>
+    public void Trim()
+    {
+        Slack.Trim(_entries);
+        if (Slack.IsLarge(_queue.Count, _queue.Capacity))
+        {
+            _queue.TrimExcess(Slack.Fitting(_queue.Count));
+        }
+
+        if (Slack.IsLarge(_troubled.Count, _troubled.Capacity))
+        {
+            _troubled.TrimExcess(Slack.Fitting(_troubled.Count));
+        }
+    }
+
     /// <summary>The mirror changed under the prefix.</summary>
     public void KernelChanged(TPrefix prefix)
     {

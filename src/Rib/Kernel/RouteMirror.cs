@@ -35,24 +35,36 @@ public readonly record struct MirrorKey(int Own, int Alien, byte AlienProtocol, 
 /// that finds nothing costs its readers nothing. Routes live in one array, chained per prefix in the kernel's order, because REPLACE hits the
 /// first under a key. IPv6 has at most one multipath route per {prefix, metric}: appending a hop reports the whole set again, and
 /// deleting one hop reports that hop alone.
+/// <para>IPv4 routes go with their interface, and nothing reports it. Those of other writers that have one hop are also chained per interface, so that
+/// an interface takes its own with it, whatever else there is (<see cref="RemoveThrough"/>).</para>
 /// </remarks>
 public sealed class RouteMirror<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
     private const uint DefaultIpv6Metric = 1024;
+    private const byte ScopeHost = 254;
 
     private struct Node
     {
         public KernelRoute<TPrefix> Route;
         public int Next;
+        public int NextThrough;
+        public int PreviousThrough;
         public uint Scan;
         public bool Used;
+    }
+
+    // Routes with a hop through an interface, and the first of those that go with it.
+    private struct Through
+    {
+        public int Count;
+        public int First;
     }
 
     private readonly byte _ownProtocol;
     private readonly NexthopObjects? _objects;
     private readonly Dictionary<TPrefix, int> _heads = [];
-    private readonly Dictionary<int, int> _perInterface = [];
+    private readonly Dictionary<int, Through> _perInterface = [];
     private readonly Dictionary<IpAddr, int> _perSource = [];
     private Node[] _nodes = new Node[64];
     private int _used;
@@ -75,7 +87,7 @@ public sealed class RouteMirror<TPrefix>
     public bool IsOwn(in KernelRoute<TPrefix> route) => route.Protocol == _ownProtocol && route.Tos == 0 && !route.Cloned;
 
     /// <summary>Routes with a hop through the interface.</summary>
-    public int CountThrough(int networkInterface) => _perInterface.GetValueOrDefault(networkInterface);
+    public int CountThrough(int networkInterface) => _perInterface.GetValueOrDefault(networkInterface).Count;
 
     /// <summary>Routes with this preferred source.</summary>
     public int CountFrom(IpAddr source) => _perSource.GetValueOrDefault(source);
@@ -189,7 +201,7 @@ public sealed class RouteMirror<TPrefix>
 
             if (replaces || IsSameMultipath(node.Route, route) || IsSameObject(node.Route, route))
             {
-                Change(ref node, route, changes);
+                Change(at, route, changes);
                 return previous < 0 && node.Next < 0;
             }
         }
@@ -256,7 +268,7 @@ public sealed class RouteMirror<TPrefix>
 
             if (IsSameObject(_nodes[at].Route, route))
             {
-                Change(ref _nodes[at], route, changes);
+                Change(at, route, changes);
                 return;
             }
         }
@@ -278,16 +290,80 @@ public sealed class RouteMirror<TPrefix>
                 continue;
             }
 
-            KernelRoute<TPrefix> gone = node.Route;
+            Drop(i, changes);
+        }
+    }
+
+    /// <summary>An interface was reported as gone or down: IPv4 routes of other writers whose one hop is through it went with it, as the kernel does not report
+    /// (fib_sync_down_dev). What <see cref="CountThrough"/> still has then (ours, those with more hops, those of objects) has to be looked for by a scan.</summary>
+    /// <remarks>Exact although it looks at nothing: interfaces and routes are reported in one order, so a route that was written since comes again after this.</remarks>
+    public void RemoveThrough(int networkInterface, List<MirrorChange<TPrefix>> changes)
+    {
+        ArgumentNullException.ThrowIfNull(changes);
+        while (_perInterface.TryGetValue(networkInterface, out Through through) && through.First >= 0)
+        {
+            Drop(through.First, changes);
+        }
+    }
+
+    /// <summary>Gives back the room of a burst. Not while the mirror is being walked.</summary>
+    public void Trim()
+    {
+        Slack.Trim(_heads);
+        Slack.Trim(_perInterface);
+        Slack.Trim(_perSource);
+        if (!Slack.IsLarge(Count, _nodes.Length))
+        {
+            return;
+        }
+
+        Node[] old = _nodes;
+        _nodes = new Node[Slack.Fitting(Count)];
+        (_used, _free) = (0, -1);
+        foreach (int interfaceIndex in _perInterface.Keys)
+        {
+            CollectionsMarshal.GetValueRefOrNullRef(_perInterface, interfaceIndex).First = -1;
+        }
+
+        foreach (TPrefix prefix in _heads.Keys)
+        {
+            ref int head = ref CollectionsMarshal.GetValueRefOrNullRef(_heads, prefix);
             int previous = -1;
-            for (int at = Head(gone.Prefix); at != i; at = _nodes[at].Next)
+            for (int from = head; from >= 0; from = old[from].Next)
             {
+                int at = _used++;
+                _nodes[at] = old[from];
+                _nodes[at].Next = -1;
+                if (GoesWithInterface(_nodes[at].Route))
+                {
+                    Chain(at, ref CollectionsMarshal.GetValueRefOrNullRef(_perInterface, _nodes[at].Route.NextHops.Hops[0].Interface).First, 1);
+                }
+
+                if (previous < 0)
+                {
+                    head = at;
+                }
+                else
+                {
+                    _nodes[previous].Next = at;
+                }
+
                 previous = at;
             }
-
-            Unlink(i, previous);
-            changes.Add(new MirrorChange<TPrefix>(gone, false));
         }
+    }
+
+    private void Drop(int at, List<MirrorChange<TPrefix>> changes)
+    {
+        KernelRoute<TPrefix> gone = _nodes[at].Route;
+        int previous = -1;
+        for (int before = Head(gone.Prefix); before != at; before = _nodes[before].Next)
+        {
+            previous = before;
+        }
+
+        Unlink(at, previous);
+        changes.Add(new MirrorChange<TPrefix>(gone, false));
     }
 
     private static bool GoesThrough(in KernelRoute<TPrefix> route, int networkInterface)
@@ -322,13 +398,14 @@ public sealed class RouteMirror<TPrefix>
     private static bool IsSameObject(in KernelRoute<TPrefix> held, in KernelRoute<TPrefix> reported) =>
         reported.NextHopId != 0 && held.NextHopId == reported.NextHopId && held with { NextHops = reported.NextHops } == reported;
 
-    private void Change(ref Node node, in KernelRoute<TPrefix> route, List<MirrorChange<TPrefix>> changes)
+    private void Change(int at, in KernelRoute<TPrefix> route, List<MirrorChange<TPrefix>> changes)
     {
+        ref Node node = ref _nodes[at];
         KernelRoute<TPrefix> old = node.Route;
-        Uncount(old);
+        Uncount(at);
         node.Route = route;
         node.Scan = _scan;
-        Tally(route);
+        Tally(at);
         changes.Add(new MirrorChange<TPrefix>(old, false));
         changes.Add(new MirrorChange<TPrefix>(route, true));
     }
@@ -362,9 +439,9 @@ public sealed class RouteMirror<TPrefix>
         KernelRoute<TPrefix> old = _nodes[similar].Route;
         if ((old.NextHopId | route.NextHopId) == 0 && Without(old.NextHops, route.NextHops) is { } rest)
         {
-            Uncount(old);
+            Uncount(similar);
             _nodes[similar].Route = old with { NextHops = rest };
-            Tally(_nodes[similar].Route);
+            Tally(similar);
             changes.Add(new MirrorChange<TPrefix>(old, false));
             changes.Add(new MirrorChange<TPrefix>(_nodes[similar].Route, true));
             return;
@@ -471,13 +548,13 @@ public sealed class RouteMirror<TPrefix>
         }
 
         Count++;
-        Tally(route);
+        Tally(at);
     }
 
     private void Unlink(int at, int previous)
     {
         ref Node node = ref _nodes[at];
-        Uncount(node.Route);
+        Uncount(at);
         if (previous >= 0)
         {
             _nodes[previous].Next = node.Next;
@@ -497,12 +574,13 @@ public sealed class RouteMirror<TPrefix>
         Count--;
     }
 
-    private void Tally(in KernelRoute<TPrefix> route) => Count1(route, 1);
+    private void Tally(int at) => Count1(at, 1);
 
-    private void Uncount(in KernelRoute<TPrefix> route) => Count1(route, -1);
+    private void Uncount(int at) => Count1(at, -1);
 
-    private void Count1(in KernelRoute<TPrefix> route, int sign)
+    private void Count1(int at, int sign)
     {
+        ref KernelRoute<TPrefix> route = ref _nodes[at].Route;
         OwnCount += IsOwn(route) ? sign : 0;
         if (route.NextHopId != 0)
         {
@@ -511,7 +589,18 @@ public sealed class RouteMirror<TPrefix>
 
         foreach (FibNextHop hop in route.NextHops.Hops)
         {
-            Add(_perInterface, hop.Interface, sign);
+            ref Through through = ref CollectionsMarshal.GetValueRefOrAddDefault(_perInterface, hop.Interface, out bool known);
+            through.First = known ? through.First : -1;
+            through.Count += sign;
+            if (GoesWithInterface(route))
+            {
+                Chain(at, ref through.First, sign);
+            }
+
+            if (through.Count == 0)
+            {
+                _perInterface.Remove(hop.Interface);
+            }
         }
 
         if (!route.PrefSrc.IsNone)
@@ -519,6 +608,41 @@ public sealed class RouteMirror<TPrefix>
             Add(_perSource, route.PrefSrc, sign);
         }
     }
+
+    private void Chain(int at, ref int first, int sign)
+    {
+        ref Node node = ref _nodes[at];
+        if (sign > 0)
+        {
+            (node.PreviousThrough, node.NextThrough) = (-1, first);
+            if (first >= 0)
+            {
+                _nodes[first].PreviousThrough = at;
+            }
+
+            first = at;
+            return;
+        }
+
+        if (node.NextThrough >= 0)
+        {
+            _nodes[node.NextThrough].PreviousThrough = node.PreviousThrough;
+        }
+
+        if (node.PreviousThrough >= 0)
+        {
+            _nodes[node.PreviousThrough].NextThrough = node.NextThrough;
+        }
+        else
+        {
+            first = node.NextThrough;
+        }
+    }
+
+    // Scope host is left out: the kernel keeps such a route when the interface is only set down. Ours are left out because the mirror has them before the
+    // notifications that are older: a report of an interface may be from before the route was written.
+    private bool GoesWithInterface(in KernelRoute<TPrefix> route) =>
+        TPrefix.MaxLength == 32 && route.Type == KernelRouteType.Unicast && route.Scope < ScopeHost && route.NextHopId == 0 && route.NextHops.Hops.Length == 1 && !IsOwn(route);
 
     private static void Add<TKey>(Dictionary<TKey, int> counts, TKey key, int sign)
         where TKey : notnull

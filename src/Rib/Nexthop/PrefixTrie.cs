@@ -120,7 +120,31 @@ public sealed class PrefixTrie<TPrefix, TValue>
             Collapse(grandparent, parent);
         }
 
+        // A node for each value and as many forks at most.
+        if (Slack.IsLarge(2 * Count, _nodes.Length))
+        {
+            Node[] old = _nodes;
+            _nodes = new Node[Slack.Fitting(2 * Count)];
+            (_used, _free) = (0, None);
+            _root = Move(old, _root);
+        }
+
         return true;
+    }
+
+    // Depth is bounded by the 129 lengths a prefix can have.
+    private int Move(Node[] from, int at)
+    {
+        if (at == None)
+        {
+            return None;
+        }
+
+        int to = _used++;
+        _nodes[to] = from[at];
+        _nodes[to].Zero = Move(from, from[at].Zero);
+        _nodes[to].One = Move(from, from[at].One);
+        return to;
     }
 
     /// <summary>The value of exactly this prefix.</summary>

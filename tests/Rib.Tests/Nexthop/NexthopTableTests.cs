@@ -261,4 +261,33 @@ public sealed class NexthopTableTests
                 }
             }
         }, iter: 200, threads: 1);
+
+    [Test]
+    public void A_trie_that_was_large_is_right_when_it_has_become_small()
+    {
+        PrefixTrie<Ipv4Prefix, uint> trie = new();
+        for (uint i = 0; i < 40_000; i++)
+        {
+            trie.Set(new Ipv4Prefix(0x0A000000u + (i * 7), 32), i);
+        }
+
+        for (uint i = 0; i < 40_000; i++)
+        {
+            if (i % 1_000 != 3)
+            {
+                Assert.That(trie.Remove(new Ipv4Prefix(0x0A000000u + (i * 7), 32)), Is.True);
+            }
+        }
+
+        Assert.That(trie.Count, Is.EqualTo(40));
+        for (uint i = 0; i < 40_000; i++)
+        {
+            Assert.That(trie.TryGet(new Ipv4Prefix(0x0A000000u + (i * 7), 32), out uint value), Is.EqualTo(i % 1_000 == 3));
+            Assert.That(value, Is.EqualTo(i % 1_000 == 3 ? i : 0));
+        }
+
+        trie.Set(Ipv4Prefix.Parse("10.0.0.0/8"), 1);
+        Assert.That(trie.TryMatch(IpAddr.Parse("10.200.0.1"), out Ipv4Prefix match, out _), Is.True);
+        Assert.That(match.ToString(), Is.EqualTo("10.0.0.0/8"));
+    }
 }

@@ -29,9 +29,7 @@ internal sealed class HopsCache
 
         if (_single.Count + _multiple.Count > Limit)
         {
-            // The sets in use are kept alive by their routes; this only costs sharing.
-            _single.Clear();
-            _multiple.Clear();
+            Clear();
         }
 
         if (hops.Length == 1)
@@ -48,6 +46,24 @@ internal sealed class HopsCache
 
         _multiple.Add(made, made);
         return made;
+    }
+
+    /// <summary>Forgets the sets of routes that have gone, when most have.</summary>
+    internal void Trim(int routes)
+    {
+        if (Slack.IsLarge(routes, _single.Count + _multiple.Count))
+        {
+            Clear();
+        }
+    }
+
+    // The sets in use are kept alive by their routes; this only costs sharing.
+    private void Clear()
+    {
+        _single.Clear();
+        _multiple.Clear();
+        Slack.Trim(_single);
+        Slack.Trim(_multiple);
     }
 }
 
