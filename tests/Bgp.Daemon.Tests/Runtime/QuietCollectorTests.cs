@@ -58,6 +58,30 @@ public sealed class QuietCollectorTests
         }
     }
 
+    [Test]
+    public void TheRestOfABurstGoesWhenNothingHasHappenedForAWhile()
+    {
+        using QuietCollector collector = New();
+        Pass(allocating: QuietCollector.Worth);
+        Pass(allocating: 0);
+        Assert.That(_collections, Is.EqualTo(1), "a pause");
+        Pass(allocating: QuietCollector.Worth / 2);
+        for (int second = 1; second < QuietCollector.Patience; second++)
+        {
+            Pass(allocating: 1000);
+            Assert.That(_collections, Is.EqualTo(1));
+        }
+
+        Pass(allocating: 1000);
+        Assert.That(_collections, Is.EqualTo(2));
+        for (int second = 0; second < 100; second++)
+        {
+            Pass(allocating: 1000);
+        }
+
+        Assert.That(_collections, Is.EqualTo(2), "nothing new to collect");
+    }
+
     private QuietCollector New() => new(_time, () => _allocated, () => _collections++);
 
     private void Pass(long allocating)
