@@ -92,6 +92,19 @@ ip -n pipit-node-a addr add 10.0.1.1/16 dev eth0 && ip -n pipit-node-a addr del 
 until_true 5 paths "$b_direct" "* via $(node_address c) dev eth0 "; result wider-interface $? "$(path b)/ $(path c)"
 ip -n pipit-node-a addr add 10.0.1.1/24 dev eth0 && ip -n pipit-node-a addr del 10.0.1.1/16 dev eth0
 until_true 5 paths "$b_direct" "$c_tunnel"; result narrower-interface $? "$(path b)/ $(path c)"
+
+# The same ways by next hop objects, one of them a group of two tunnel hops; and back.
+objects() { ip -n pipit-node-a nexthop show proto 12; }
+by_object() { [[ $(path b) == *"nhid "* && $(path c) == *"nhid "* && $(ip -n pipit-node-a route show 10.244.200.0/26 proto 12) == *"nhid "* ]] && two_hops; }
+plainly() { [[ $(path b)$(path c) != *nhid* ]] && two_hops && [ -z "$(objects)" ]; }
+reload a '$ a kernel: { nexthopObjects: true }' && until_true 5 by_object && paths "$b_direct" "$c_tunnel"; result objects-carry-the-same-hops $? "$(path b)/ $(path c)/ $(one_line "$(objects)")"
+switch objects-always "mode: ipip, when: always, device: tunl0" "$b_tunnel" "$c_tunnel"
+by_object; result objects-keep-both-hops $? "$(one_line "$(ip -n pipit-node-a route show 10.244.200.0/26)$(objects)")"
+before=$(tunnel_counter a tx_packets)
+output=$(ping_pods a c 5)
+[ "$(received "$output")" = 5 ] && [ $(($(tunnel_counter a tx_packets) - before)) -ge 5 ]; result objects-ping-ipip $? "$(one_line "$output")"
+switch objects-cross-subnet "mode: ipip, when: crossSubnet, device: tunl0" "$b_direct" "$c_tunnel"
+reload a '/^kernel:/d' && until_true 5 plainly && paths "$b_direct" "$c_tunnel"; result objects-go-when-switched-off $? "$(path b)/ $(path c)/ $(one_line "$(objects)")"
 kill "$monitor"
 for node in b c; do
     pid=ping_$node
