@@ -358,6 +358,13 @@ internal sealed partial class DaemonQueries
             ClusterList = attributes.ClusterListTexts(),
             Source = SourceName(attributes),
             Device = local is { Interface.Length: > 0 } info ? info.Interface : null,
+            Type = (KernelRouteType?)local?.KernelType switch
+            {
+                KernelRouteType.Blackhole => "blackhole",
+                KernelRouteType.Unreachable => "unreachable",
+                KernelRouteType.Prohibit => "prohibit",
+                _ => null,
+            },
         };
     }
 

@@ -68,6 +68,19 @@ public sealed partial class BirdCompatTests
     }
 
     [Test]
+    public void Kernel_routes_that_discard_are_called_what_they_are()
+    {
+        foreach ((string prefix, string type, string bird) in new[] { ("10.77.1.0/24", "blackhole", "blackhole"), ("10.77.2.0/24", "unreachable", "unreachable"), ("10.77.3.0/24", "prohibit", "prohibited") })
+        {
+            Lab.Run("ip", "-n", _a.Namespace, "route", "add", type, prefix, "proto", "static");
+            Lab.Eventually(() => _a.Cli("routes", prefix).Output.Contains("(kernel)", StringComparison.Ordinal), $"{prefix} is learned", 10, _lab.Logs);
+            Assert.That(_a.Cli("routes", prefix).Output, Does.Match($@"{prefix} +- +{type} +\(kernel\)"));
+            Assert.That(Lab.Run("birdc", "-s", _two, "show", "route", prefix), Does.Match($@"{prefix} +{bird} \[kernel1 "));
+            Assert.That(Lab.Run("birdc", "-s", _one, "show", "route", prefix), Does.Match($@"{prefix} +{bird} \[kernel1 "));
+        }
+    }
+
+    [Test]
     public void Calicos_readiness_probe_and_calicoctl_find_the_peer_established()
     {
         // Their rules: the words of the title exactly; rows by their first character or code; column two is BGP; Global_, Node_ or Mesh_ names; the sixth column is the state.

@@ -155,7 +155,7 @@ public sealed partial class CliApp
             string flags = (r.Best ? "*" : "") + (r.Installed ? ">" : "");
             string?[] cells =
             [
-                flags.Length > 0 ? flags : " ", r.Prefix, r.NextHop, r.Device, r.From ?? $"({r.Source})", r.LocalPref?.ToString(CultureInfo.InvariantCulture), r.Med?.ToString(CultureInfo.InvariantCulture),
+                flags.Length > 0 ? flags : " ", r.Prefix, r.NextHop, r.Device ?? r.Type, r.From ?? $"({r.Source})", r.LocalPref?.ToString(CultureInfo.InvariantCulture), r.Med?.ToString(CultureInfo.InvariantCulture),
                 r.AsPath, r.Origin,
             ];
             table.Row(_output.IsWide

@@ -127,6 +127,9 @@ public sealed record RouteDto
     /// <summary>Interface that it leaves through: the kernel route's own, or what the next hop resolves to.</summary>
     public string? Device { get; init; }
 
+    /// <summary>blackhole, unreachable or prohibit, of a kernel route that discards; null for one that forwards.</summary>
+    public string? Type { get; init; }
+
     /// <summary>Gateway that the next hop resolves to; null where it is on the link itself, or there is no kernel.</summary>
     public string? Gateway { get; init; }
 }

@@ -184,7 +184,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
                 {
                     ReadOnlySpan<FibNextHop> hops = route.NextHops.Hops;
                     IpAddr gateway = hops.Length > 0 ? hops[0].Gateway : default;
-                    Reach(table, route.Prefix, route.Metric, new LocalRouteInfo(RouteSource.Kernel, route.Protocol, route.Metric, name, gateway));
+                    Reach(table, route.Prefix, route.Metric, new LocalRouteInfo(RouteSource.Kernel, route.Protocol, route.Metric, name, gateway, (byte)route.Type));
                 }
                 else if (!added || table.Shard.PathCount(RibPeer.Local) > 0)
                 {

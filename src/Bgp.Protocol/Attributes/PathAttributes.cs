@@ -242,10 +242,10 @@ public sealed partial class PathAttributes
     }
 }
 
-/// <summary>Octets of the internal attribute: source, kernel protocol, metric (4), gateway length, gateway, interface name.</summary>
+/// <summary>Octets of the internal attribute: source, kernel protocol, metric (4), kernel type, gateway length, gateway, interface name.</summary>
 internal static class LocalRouteInfoCodec
 {
-    public const int MinLength = 7;
+    public const int MinLength = 8;
     public const int MaxLength = MinLength + 16 + 60;
 
     public static uint MetricOf(ReadOnlySpan<byte> value) => BinaryPrimitives.ReadUInt32BigEndian(value[2..]);
@@ -255,8 +255,9 @@ internal static class LocalRouteInfoCodec
         into[0] = (byte)info.Source;
         into[1] = info.KernelProtocol;
         BinaryPrimitives.WriteUInt32BigEndian(into[2..], info.Metric);
-        into[6] = (byte)info.Gateway.ByteLength;
-        int position = 7 + info.Gateway.Write(into[7..]);
+        into[6] = info.KernelType;
+        into[7] = (byte)info.Gateway.ByteLength;
+        int position = MinLength + info.Gateway.Write(into[MinLength..]);
         ReadOnlySpan<char> name = info.Interface;
         return position + Encoding.UTF8.GetBytes(name[..Math.Min(name.Length, 15)], into[position..]);
     }
@@ -264,7 +265,7 @@ internal static class LocalRouteInfoCodec
     public static bool TryRead(ReadOnlySpan<byte> value, out LocalRouteInfo info)
     {
         info = default;
-        if (value.Length < MinLength || value[6] > 16 || value.Length < 7 + value[6])
+        if (value.Length < MinLength || value[7] > 16 || value.Length < MinLength + value[7])
         {
             return false;
         }
@@ -273,8 +274,9 @@ internal static class LocalRouteInfoCodec
             (RouteSource)value[0],
             value[1],
             BinaryPrimitives.ReadUInt32BigEndian(value[2..]),
-            Encoding.UTF8.GetString(value[(7 + value[6])..]),
-            IpAddr.FromBytes(value.Slice(7, value[6])));
+            Encoding.UTF8.GetString(value[(MinLength + value[7])..]),
+            IpAddr.FromBytes(value.Slice(MinLength, value[7])),
+            value[6]);
         return true;
     }
 }

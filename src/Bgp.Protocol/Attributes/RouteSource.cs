@@ -19,4 +19,5 @@ public enum RouteSource : byte
 /// <param name="Metric">RTA_PRIORITY; 0 where the route carries none.</param>
 /// <param name="Interface">Name of the outgoing interface, at most 15 characters; empty for none.</param>
 /// <param name="Gateway">The kernel route's gateway, or none.</param>
-public readonly record struct LocalRouteInfo(RouteSource Source, byte KernelProtocol, uint Metric, string Interface, IpAddr Gateway);
+/// <param name="KernelType">rtm_type of a kernel route (linux/rtnetlink.h): 1 unicast, 6 blackhole, 7 unreachable, 8 prohibit.</param>
+public readonly record struct LocalRouteInfo(RouteSource Source, byte KernelProtocol, uint Metric, string Interface, IpAddr Gateway, byte KernelType = 1);

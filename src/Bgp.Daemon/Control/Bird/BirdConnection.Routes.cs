@@ -249,9 +249,11 @@ internal sealed partial class BirdConnection
         string last = route.Source == "bgp" ? $" [{Origin(route)}]" : "";
         bool unreachable = route.Source == "bgp" && route.RejectedBy is not null && route.Device is null;
         string? gateway = route.Source == "bgp" ? route.Gateway ?? (route.Device is null ? null : route.NextHop) : route.NextHop;
+        string? discards = route.Type == "prohibit" ? "prohibited" : route.Type;
         if (IsOld)
         {
             string via = route.Source == "originate" ? "blackhole"
+                : discards is not null ? discards
                 : gateway is not null && route.Device is not null ? $"via {gateway} on {route.Device}"
                 : route.Device is not null ? $"dev {route.Device}"
                 : "unreachable";
@@ -260,7 +262,7 @@ internal sealed partial class BirdConnection
             return;
         }
 
-        string kind = route.Source == "originate" ? "blackhole" : unreachable || route.Device is null ? "unreachable" : "unicast";
+        string kind = route.Source == "originate" ? "blackhole" : discards ?? (unreachable || route.Device is null ? "unreachable" : "unicast");
         _reply.Line(1007, $"{prefix,-20} {kind} [{name} {Short(since)}{from}]{mark} ({preference}){last}");
         if (kind == "unicast")
         {
