@@ -97,7 +97,7 @@ internal sealed partial class BgpDaemon : IDisposable
             FibOptions fib = _mapping.Fib(ConfigMapping.NodeSubnet(model, []));
             v4.Forwarding = new ForwardingTable<Ipv4Prefix>(new FibPolicy<Ipv4Prefix>(fib), _nexthopsV4, attributes, MaxPaths(model), changes => sync.SetDesired(changes));
             v6.Forwarding = new ForwardingTable<Ipv6Prefix>(new FibPolicy<Ipv6Prefix>(fib), _nexthopsV6, attributes, MaxPaths(model), changes => sync.SetDesired(changes));
-            _feed.OnAddresses = AddressesChanged;
+            _feed.OnAddress = AddressChanged;
             _feed.OnLink = name =>
             {
                 if (_mapping.Pools.Any(pool => pool.Device == name))
@@ -322,15 +322,15 @@ internal sealed partial class BgpDaemon : IDisposable
         }
     }
 
-    private void AddressesChanged(IReadOnlyList<InterfaceAddress> addresses)
+    private void AddressChanged(IpAddr address)
     {
-        if (_model.Node.Ipv4Length != 0 || _mapping.Pools.Count == 0)
+        if (_model.Node.Ipv4Length != 0 || _mapping.Pools.Count == 0 || address != _model.Node.Ipv4)
         {
             return;
         }
 
         // The node's subnet follows the interface that holds its address, and with it which next hops need the tunnel.
-        FibOptions fib = _mapping.Fib(ConfigMapping.NodeSubnet(_model, addresses));
+        FibOptions fib = _mapping.Fib(ConfigMapping.NodeSubnet(_model, _feed!.Addresses));
         int paths = MaxPaths(_model);
         _context.V4.Post(loop => ReplacePolicy(loop, fib, paths));
         LookForProblems();

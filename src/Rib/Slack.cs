@@ -28,6 +28,16 @@ public static class Slack
         }
     }
 
+    /// <inheritdoc cref="Trim{TKey, TValue}(Dictionary{TKey, TValue})"/>
+    public static void Trim<T>(HashSet<T> items)
+    {
+        ArgumentNullException.ThrowIfNull(items);
+        if (IsLarge(items.Count, items.Capacity))
+        {
+            items.TrimExcess(Fitting(items.Count));
+        }
+    }
+
     /// <summary>To be called where a list has been emptied that is filled again and again.</summary>
     public static void Trim<T>(List<T> items)
     {

@@ -10,6 +10,10 @@ internal sealed class HostLinks
 
     private readonly Dictionary<int, (string Name, bool Up, bool Carrier, uint Scan)> _links = [];
     private readonly Dictionary<AddressKey, uint> _addresses = [];
+
+    // What the listener was told: with which name of the interface. And what may differ from that.
+    private readonly Dictionary<AddressKey, string> _told = [];
+    private readonly List<AddressKey> _touched = [];
     private uint _scan = 1;
 
     internal int LinkCount => _links.Count;
@@ -20,9 +24,6 @@ internal sealed class HostLinks
     internal List<LinkChange> Unpublished { get; set; } = [];
 
     internal List<LinkChange> Spare { get; set; } = [];
-
-    /// <summary>Whether the list of addresses has changed since it was published.</summary>
-    internal bool AddressesChanged { get; set; }
 
     /// <summary>One change of a link.</summary>
     internal readonly record struct LinkChange(int Index, string Name, bool Up, bool Removed);
@@ -46,7 +47,10 @@ internal sealed class HostLinks
         if (changed)
         {
             Unpublished.Add(new LinkChange(index, name, up, false));
-            AddressesChanged |= known && old.Name != name;
+            if (known && old.Name != name)
+            {
+                _touched.AddRange(_addresses.Keys.Where(key => key.Interface == index));
+            }
         }
 
         return changed || (carrier && !old.Carrier);
@@ -68,6 +72,8 @@ internal sealed class HostLinks
     {
         Slack.Trim(_links);
         Slack.Trim(_addresses);
+        Slack.Trim(_told);
+        Slack.Trim(_touched);
     }
 
     internal bool SetAddress(int index, IpAddr address, int length, IpAddr peer)
@@ -75,14 +81,23 @@ internal sealed class HostLinks
         AddressKey key = new(index, address, length, peer);
         bool added = !_addresses.ContainsKey(key);
         _addresses[key] = _scan;
-        AddressesChanged |= added;
+        if (added)
+        {
+            _touched.Add(key);
+        }
+
         return added;
     }
 
     internal bool RemoveAddress(int index, IpAddr address, int length, IpAddr peer)
     {
-        bool removed = _addresses.Remove(new AddressKey(index, address, length, peer));
-        AddressesChanged |= removed;
+        AddressKey key = new(index, address, length, peer);
+        bool removed = _addresses.Remove(key);
+        if (removed)
+        {
+            _touched.Add(key);
+        }
+
         return removed;
     }
 
@@ -122,10 +137,34 @@ internal sealed class HostLinks
             _addresses.Remove(key);
         }
 
-        AddressesChanged |= gone.Count > 0;
+        _touched.AddRange(gone);
         return gone.Count > 0;
     }
 
+    /// <summary>Appends what has changed since the last time; false when nothing has.</summary>
+    internal bool TakeAddressChanges(List<InterfaceAddress> removed, List<InterfaceAddress> added)
+    {
+        foreach (AddressKey key in _touched)
+        {
+            bool present = _addresses.ContainsKey(key);
+            string name = NameOf(key.Interface);
+            if (_told.TryGetValue(key, out string? told) && (!present || told != name))
+            {
+                _told.Remove(key);
+                removed.Add(new InterfaceAddress(key.Address, key.Length, key.Interface, told, key.Peer));
+            }
+
+            if (present && _told.TryAdd(key, name))
+            {
+                added.Add(new InterfaceAddress(key.Address, key.Length, key.Interface, name, key.Peer));
+            }
+        }
+
+        _touched.Clear();
+        return removed.Count + added.Count > 0;
+    }
+
+    /// <summary>All addresses.</summary>
     internal InterfaceAddress[] Addresses()
     {
         InterfaceAddress[] list = new InterfaceAddress[_addresses.Count];

@@ -33,8 +33,8 @@ public interface IKernelEvents
     /// <inheritdoc cref="RouteRemoved(in KernelRoute{Ipv4Prefix})"/>
     void RouteRemoved(in KernelRoute<Ipv6Prefix> route);
 
-    /// <summary>The host's addresses, all of them, after a change. The array is never written again.</summary>
-    void AddressesChanged(IReadOnlyList<InterfaceAddress> addresses);
+    /// <summary>Addresses of the host that went and that came; one whose interface was renamed did both. In a replay all come, known or not.</summary>
+    void AddressesChanged(IReadOnlyList<InterfaceAddress> removed, IReadOnlyList<InterfaceAddress> added);
 
     /// <summary>A link appeared, was renamed, or went up or down (IFF_UP and, where reported, IFF_RUNNING).</summary>
     void LinkChanged(int index, string name, bool up);

@@ -10,7 +10,6 @@ public sealed partial class KernelSync
     private const int DatagramsPerTurn = 2048;
     private const int ScanAttempts = 8;
     private const int DumpTimeoutMilliseconds = 10_000;
-    private const int ManyAddresses = 512;
     private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_scanPause = TimeSpan.FromSeconds(1);
 
@@ -18,6 +17,8 @@ public sealed partial class KernelSync
     private readonly byte[] _dumpDatagram = new byte[256 * 1024];
     private readonly HopsCache _hops = new();
     private readonly HashSet<int> _suspectLinks = [];
+    private readonly List<InterfaceAddress> _removedAddresses = [];
+    private readonly List<InterfaceAddress> _addedAddresses = [];
     private bool _suspectAll;
     private ITimer? _audit;
     private ITimer? _retry;
@@ -26,7 +27,6 @@ public sealed partial class KernelSync
     private bool _retryWanted;
     private long _lastRetry;
     private long _lastScan;
-    private long _lastAddresses;
     private uint _dumpSequence = 1;
     private long _notifications;
     private long _ownEchoes;
@@ -44,7 +44,6 @@ public sealed partial class KernelSync
             Adopted = (_options.OwnsV4 ? _v4.Mirror.OwnCount : 0) + (_options.OwnsV6 ? _v6.Mirror.OwnCount : 0);
         }
 
-        _links.AddressesChanged = true;
         Publish();
         _events.InitialDumpComplete();
         bool more = true;
@@ -557,22 +556,16 @@ public sealed partial class KernelSync
         List<HostLinks.LinkChange> links;
         List<MirrorChange<Ipv4Prefix>> v4;
         List<MirrorChange<Ipv6Prefix>> v6;
-        InterfaceAddress[]? addresses = null;
+        bool addresses;
         lock (_gate)
         {
             (links, _links.Unpublished, _links.Spare) = (_links.Unpublished, _links.Spare, _links.Unpublished);
             (v4, _v4.Unpublished, _v4.Spare) = (_v4.Unpublished, _v4.Spare, _v4.Unpublished);
             (v6, _v6.Unpublished, _v6.Spare) = (_v6.Unpublished, _v6.Spare, _v6.Unpublished);
-
-            // The whole list each time: when it is long and changes in a storm, not more often than the pause.
-            if (_links.AddressesChanged && Due(ref _lastAddresses, s_pause, _links.AddressCount <= ManyAddresses))
-            {
-                _links.AddressesChanged = false;
-                addresses = _links.Addresses();
-            }
+            addresses = _links.TakeAddressChanges(_removedAddresses, _addedAddresses);
         }
 
-        if (links.Count + v4.Count + v6.Count == 0 && addresses is null)
+        if (links.Count + v4.Count + v6.Count == 0 && !addresses)
         {
             return;
         }
@@ -589,9 +582,9 @@ public sealed partial class KernelSync
             }
         }
 
-        if (addresses is not null)
+        if (addresses)
         {
-            _events.AddressesChanged(addresses);
+            _events.AddressesChanged(_removedAddresses, _addedAddresses);
         }
 
         foreach (MirrorChange<Ipv4Prefix> change in v4)
@@ -618,9 +611,13 @@ public sealed partial class KernelSync
             }
         }
 
+        _removedAddresses.Clear();
+        _addedAddresses.Clear();
         links.Clear();
         v4.Clear();
         v6.Clear();
+        Slack.Trim(_removedAddresses);
+        Slack.Trim(_addedAddresses);
         Slack.Trim(links);
         Slack.Trim(v4);
         Slack.Trim(v6);

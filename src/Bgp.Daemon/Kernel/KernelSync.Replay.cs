@@ -30,7 +30,7 @@ public sealed partial class KernelSync
             addresses = _links.Addresses();
         }
 
-        _events.AddressesChanged(addresses);
+        _events.AddressesChanged([], addresses);
         foreach (KernelRoute<Ipv4Prefix> route in RoutesV4())
         {
             _events.RouteAdded(route);

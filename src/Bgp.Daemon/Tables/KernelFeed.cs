@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Bgp.Daemon.Kernel;
 using Bgp.Protocol;
 using Rib;
@@ -23,20 +24,32 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     private readonly Pending<Ipv4Prefix> _v4 = new();
     private readonly Pending<Ipv6Prefix> _v6 = new();
     private readonly HashSet<InterfaceAddress> _direct = [];
-    private volatile IReadOnlyList<InterfaceAddress> _addresses = [];
+
+    // Read by others under its own lock. One address may be on many interfaces: link-local ones of an agent's are.
+    private readonly HashSet<InterfaceAddress> _addresses = [];
+    private readonly Dictionary<IpAddr, int> _own = [];
     private KernelLearningOptions _learning = new();
 
     /// <summary>Called once, after everything of the first dump has been posted.</summary>
     internal Action? OnReady { get; set; }
 
-    /// <summary>Called after the host's addresses changed, on the kernel's thread.</summary>
-    internal Action<IReadOnlyList<InterfaceAddress>>? OnAddresses { get; set; }
+    /// <summary>Called with an address of the host that came or went, on the kernel's thread.</summary>
+    internal Action<IpAddr>? OnAddress { get; set; }
 
     /// <summary>Called after an interface came, changed or went, with its name, on the kernel's thread.</summary>
     internal Action<string>? OnLink { get; set; }
 
     /// <summary>The addresses of this host.</summary>
-    internal IReadOnlyList<InterfaceAddress> Addresses => _addresses;
+    internal IReadOnlyList<InterfaceAddress> Addresses
+    {
+        get
+        {
+            lock (_addresses)
+            {
+                return [.. _addresses];
+            }
+        }
+    }
 
     /// <summary>What may be learned. Set before the kernel starts.</summary>
     internal KernelLearningOptions Learning
@@ -64,28 +77,94 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     public void RouteRemoved(in KernelRoute<Ipv6Prefix> route) => Add(_v6, route, false);
 
     /// <inheritdoc/>
-    public void AddressesChanged(IReadOnlyList<InterfaceAddress> addresses)
+    public void AddressesChanged(IReadOnlyList<InterfaceAddress> removed, IReadOnlyList<InterfaceAddress> added)
     {
-        _addresses = [.. addresses];
-        List<IpAddr> own = [.. _addresses.Select(static item => item.Address)];
-        v4.Post(loop => Changed(loop, nexthopsV4, changed => nexthopsV4.SetOwnAddresses(own, changed)), RibPeer.Local);
-        v6.Post(loop => Changed(loop, nexthopsV6, changed => nexthopsV6.SetOwnAddresses(own.Where(static a => a.IsV6), changed)), RibPeer.Local);
-        HashSet<InterfaceAddress> wanted = [.. _addresses.Where(item => KernelLearning.IsLearnable(item, _learning))];
-        foreach (InterfaceAddress gone in _direct.Where(item => !wanted.Contains(item)).ToArray())
+        // What comes is counted first: an address that only changes its interface's name stays our own throughout.
+        List<(IpAddr Address, bool Own)> own = [];
+        lock (_addresses)
         {
-            _direct.Remove(gone);
-            Direct(gone, false);
+            foreach (InterfaceAddress address in added)
+            {
+                if (_addresses.Add(address) && ++CollectionsMarshal.GetValueRefOrAddDefault(_own, address.Address, out _) == 1)
+                {
+                    own.Add((address.Address, true));
+                }
+            }
+
+            foreach (InterfaceAddress address in removed)
+            {
+                if (_addresses.Remove(address) && --CollectionsMarshal.GetValueRefOrAddDefault(_own, address.Address, out _) == 0)
+                {
+                    _own.Remove(address.Address);
+                    own.Add((address.Address, false));
+                }
+            }
+
+            Slack.Trim(_addresses);
+            Slack.Trim(_own);
         }
 
-        foreach (InterfaceAddress added in wanted)
+        if (own.Count > 0)
         {
-            if (_direct.Add(added))
+            v4.Post(loop => Changed(loop, nexthopsV4, changed => SetOwn(nexthopsV4, own, changed)), RibPeer.Local);
+            v6.Post(loop => Changed(loop, nexthopsV6, changed => SetOwn(nexthopsV6, own, changed)), RibPeer.Local);
+        }
+
+        foreach (InterfaceAddress address in removed)
+        {
+            NotDirect(address);
+        }
+
+        foreach (InterfaceAddress address in added)
+        {
+            if (!KernelLearning.IsLearnable(address, _learning))
             {
-                Direct(added, true);
+                NotDirect(address);
+            }
+            else if (_direct.Add(address))
+            {
+                Direct(address, true);
             }
         }
 
-        OnAddresses?.Invoke(_addresses);
+        // Also where it has just another length.
+        foreach (InterfaceAddress address in removed)
+        {
+            OnAddress?.Invoke(address.Address);
+        }
+
+        foreach (InterfaceAddress address in added)
+        {
+            OnAddress?.Invoke(address.Address);
+        }
+
+        static void SetOwn(NexthopTable nexthops, List<(IpAddr Address, bool Own)> own, List<IpAddr> changed)
+        {
+            foreach ((IpAddr address, bool isOwn) in own)
+            {
+                nexthops.SetOwnAddress(address, isOwn, changed);
+            }
+        }
+    }
+
+    // Another interface may have the same prefix: its path is the same one.
+    private void NotDirect(in InterfaceAddress address)
+    {
+        if (!_direct.Remove(address))
+        {
+            return;
+        }
+
+        foreach (InterfaceAddress other in _direct)
+        {
+            if (other.Network == address.Network && other.PrefixLength == address.PrefixLength)
+            {
+                Direct(other, true);
+                return;
+            }
+        }
+
+        Direct(address, false);
     }
 
     /// <inheritdoc/>
@@ -150,7 +229,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
         change(changed);
         if (changed.Count > 0)
         {
-            loop.Shard.NextHopsChanged(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(changed));
+            loop.Shard.NextHopsChanged(CollectionsMarshal.AsSpan(changed));
             loop.Forwarding?.GatewaysChanged(changed);
         }
     }

@@ -97,14 +97,10 @@ public sealed class FibDiff<TPrefix>
     public void Trim()
     {
         Slack.Trim(_entries);
+        Slack.Trim(_troubled);
         if (Slack.IsLarge(_queue.Count, _queue.Capacity))
         {
             _queue.TrimExcess(Slack.Fitting(_queue.Count));
-        }
-
-        if (Slack.IsLarge(_troubled.Count, _troubled.Capacity))
-        {
-            _troubled.TrimExcess(Slack.Fitting(_troubled.Count));
         }
     }
 

@@ -28,7 +28,7 @@ public sealed class NexthopTable : INextHopResolver
     private readonly Dictionary<IpAddr, Tracked> _tracked = [];
     private readonly List<Tracked> _affected = [];
     private readonly List<FibNextHop> _hops = [];
-    private HashSet<IpAddr> _own = [];
+    private readonly HashSet<IpAddr> _own = [];
 
     /// <summary>Creates a table without routes.</summary>
     /// <param name="ownProtocol">rtm_protocol of our routes, which never resolve anything.</param>
@@ -83,28 +83,18 @@ public sealed class NexthopTable : INextHopResolver
         }
     }
 
-    /// <summary>Replaces this host's own addresses: as next hops they are unresolved.</summary>
-    public void SetOwnAddresses(IEnumerable<IpAddr> addresses, ICollection<IpAddr> changed)
+    /// <summary>An address is this host's own, and so unresolved as a next hop, or is not any more.</summary>
+    public void SetOwnAddress(in IpAddr address, bool own, ICollection<IpAddr> changed)
     {
-        ArgumentNullException.ThrowIfNull(addresses);
         ArgumentNullException.ThrowIfNull(changed);
-        HashSet<IpAddr> now = [.. addresses];
-        HashSet<IpAddr> before = _own;
-        _own = now;
-        foreach (IpAddr address in before)
+        if (own ? _own.Add(address) : _own.Remove(address))
         {
-            if (!now.Contains(address) && _tracked.TryGetValue(address, out Tracked? tracked))
+            if (_tracked.TryGetValue(address, out Tracked? tracked))
             {
                 Refresh(tracked, changed);
             }
-        }
 
-        foreach (IpAddr address in now)
-        {
-            if (!before.Contains(address) && _tracked.TryGetValue(address, out Tracked? tracked))
-            {
-                Refresh(tracked, changed);
-            }
+            Slack.Trim(_own);
         }
     }
 

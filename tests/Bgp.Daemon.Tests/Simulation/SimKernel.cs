@@ -63,7 +63,7 @@ internal sealed class SimKernel(SimWorld world, IpAddr address)
         _sync.EndScan(0, sweep: true);
         Adopted = _sync.Mirror.OwnCount;
         feed.LinkChanged(Interface, InterfaceName, true);
-        feed.AddressesChanged([new InterfaceAddress(address, 24, Interface, InterfaceName)]);
+        feed.AddressesChanged([], [new InterfaceAddress(address, 24, Interface, InterfaceName)]);
         Publish();
         feed.InitialDumpComplete();
     }

@@ -103,9 +103,9 @@ public sealed class NexthopTableTests
         Assert.That(table.Resolve(Peer).Resolved, Is.False);
         table.ApplyRoute(blackhole, false, changed);
         Assert.That(table.Resolve(Peer).Resolved, Is.True);
-        table.SetOwnAddresses([Peer], changed);
+        table.SetOwnAddress(Peer, true, changed);
         Assert.That(table.Resolve(Peer).Resolved, Is.False);
-        table.SetOwnAddresses([], changed);
+        table.SetOwnAddress(Peer, false, changed);
         Assert.That(changed, Is.EqualTo(new[] { Peer, Peer, Peer, Peer }));
         table.ApplyRoute(Route("10.0.0.2/32", 0, 12, Link(9)), true, changed);
         Assert.That(changed, Has.Count.EqualTo(4));
