@@ -22,6 +22,7 @@ internal enum ValueKind : byte
     Table,
     Metric,
     NextHop,
+    Prepend,
     Endpoint,
     Regex,
     Secret,
@@ -102,6 +103,12 @@ internal static class ConfigKeys
         M("addPath", V("send", ValueKind.AddPathSend, "off; on a reflector 16"), B("receive", "false; on a reflector true")),
         M("maxPrefixes", Must(N("count", "no limit", 1, int.MaxValue)), W("action", "warn", "warn", "restart")));
 
+    /// <summary>Most AS numbers that a rule prepends.</summary>
+    internal const int MaxPrepend = 16;
+
+    /// <summary>The list form of a rule's <c>prepend</c>.</summary>
+    internal static readonly ConfigKey PrependList = L("prepend", V("asn", ValueKind.Asn));
+
     /// <summary>Keys an included file may have.</summary>
     internal static readonly string[] Includable = ["version", "pools", "originate", "mesh", "peers", "peerGroups", "dynamicPeers", "filters"];
 
@@ -143,5 +150,5 @@ internal static class ConfigKeys
     private static ConfigKey Set() => M("set",
         N("localPref", "", 0, uint.MaxValue), N("med", "", 0, uint.MaxValue), S("addCommunities", V("community", ValueKind.Community)),
         S("removeCommunities", V("community", ValueKind.Community)), S("addLargeCommunities", V("community", ValueKind.LargeCommunity)),
-        N("prepend", "0", 0, 16), V("nextHop", ValueKind.NextHop), N("kernelMetric", "", 0, int.MaxValue));
+        V("prepend", ValueKind.Prepend, "0"), V("nextHop", ValueKind.NextHop), N("kernelMetric", "", 0, int.MaxValue));
 }

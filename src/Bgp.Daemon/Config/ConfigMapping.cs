@@ -202,6 +202,7 @@ internal sealed class ConfigMapping
         RemoveCommunities = [.. set.RemoveCommunities],
         AddLargeCommunities = [.. set.AddLargeCommunities.Select(static item => (item.Global, item.Data1, item.Data2))],
         Prepend = set.Prepend,
+        PrependAsns = [.. set.PrependAsns],
         NextHop = set.NextHop,
         KernelMetric = set.KernelMetric,
     };

@@ -505,6 +505,9 @@ public sealed record FilterSetConfig
     /// <summary>How many more times our AS.</summary>
     public int Prepend { get; init; }
 
+    /// <summary>AS numbers put in front, the first one foremost.</summary>
+    public ConfigList<uint> PrependAsns { get; init; } = [];
+
     /// <summary>New next hop; none leaves it. <see cref="NextHopSelf"/> is the word <c>self</c>.</summary>
     public IpAddr NextHop { get; init; }
 

@@ -121,6 +121,12 @@ public static class ConfigSchema
                 Types(json, "string");
                 json.WriteString("pattern", "^[^-\\s][^\\s]*$");
                 break;
+            case ValueKind.Prepend:
+                json.WriteStartArray("anyOf");
+                Write(json, new ConfigKey("count", ValueKind.Number) { Max = ConfigKeys.MaxPrepend });
+                Write(json, ConfigKeys.PrependList with { Default = "" });
+                json.WriteEndArray();
+                break;
             case ValueKind.AddPathSend:
                 Types(json, "boolean", "integer");
                 break;

@@ -48,6 +48,14 @@ internal static class StructureCheck
             case ValueKind.Secret:
                 CheckSecret(node, path, sink);
                 return;
+            case ValueKind.Prepend when node.Kind == NodeKind.List:
+                if (node.Items.Count is 0 or > ConfigKeys.MaxPrepend)
+                {
+                    sink.Error(node, $"{path}: {node.Items.Count} AS numbers; a list has 1-{ConfigKeys.MaxPrepend}");
+                }
+
+                Check(node, ConfigKeys.PrependList, path, sink);
+                return;
         }
 
         if (key.FromEnvironment && node.Kind == NodeKind.Map)
@@ -175,6 +183,7 @@ internal static class StructureCheck
         ValueKind.AddPathSend => text is "true" or "false" || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int s) && s is >= 0 and <= 256),
         ValueKind.Table => text == "main" || (uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint t) && t is > 0 and not 255),
         ValueKind.Metric => text is "none" or "localPref" || (uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint m) && m > 0),
+        ValueKind.Prepend => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int p) && p is >= 0 and <= ConfigKeys.MaxPrepend,
         ValueKind.NextHop => text == "self" || IpAddr.TryParse(text, out _),
         ValueKind.Endpoint => text == "off" || System.Net.IPEndPoint.TryParse(text, out System.Net.IPEndPoint? end) && end.Port > 0,
         ValueKind.Regex => IsRegex(text),
@@ -220,6 +229,7 @@ internal static class StructureCheck
         ValueKind.AddPathSend => "true, false or a number of paths (0-256)",
         ValueKind.Table => "a routing table ('main' or its number)",
         ValueKind.Metric => "a metric ('none', 'localPref' or a number)",
+        ValueKind.Prepend => $"how often our AS number is prepended (0-{ConfigKeys.MaxPrepend}), or a list of AS numbers",
         ValueKind.NextHop => "an IP address or 'self'",
         ValueKind.Endpoint => "an endpoint (127.0.0.1:9179, [::1]:9179) or 'off'",
         ValueKind.Regex => "a regular expression",

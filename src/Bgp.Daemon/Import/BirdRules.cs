@@ -13,7 +13,8 @@ internal sealed record BirdEdits
 
     internal uint? LocalPref { get; init; }
 
-    internal int Prepend { get; init; }
+    /// <summary>AS numbers in front of the path; the last one that the code prepended stands first.</summary>
+    internal ConfigList<uint> Prepend { get; init; } = [];
 
     /// <summary>Calico's krt_tunnel: a device, "" for none, null where it was not set.</summary>
     internal string? Tunnel { get; init; }
@@ -223,10 +224,10 @@ internal sealed class BirdRules
                 return edits with { Communities = [.. edits.Communities.Append(Text(pair)).Distinct()] };
             case ("bgp_large_community", "add", TupleExpression { Values.Count: 3 } triple):
                 return edits with { LargeCommunities = [.. edits.LargeCommunities.Append(Text(triple)).Distinct()] };
-            case ("bgp_path", "prepend", NumberExpression number) when number.Value == _use.LocalAsn && edits.Prepend < 16 && !_use.IsImport:
-                return edits with { Prepend = edits.Prepend + 1 };
-            case ("bgp_path", "prepend", _):
-                throw new BirdSyntaxException(method.Place, $"bgp_path.prepend: on export only our own AS number ({_use.LocalAsn}) can be prepended, at most 16 times, and nothing on import");
+            case ("bgp_path", "prepend", NumberExpression { Value: > 0 } number) when edits.Prepend.Count < ConfigKeys.MaxPrepend && !_use.IsKernel:
+                return edits with { Prepend = [(uint)number.Value, .. edits.Prepend] };
+            case ("bgp_path", "prepend", NumberExpression) when edits.Prepend.Count >= ConfigKeys.MaxPrepend:
+                throw new BirdSyntaxException(method.Place, $"at most {ConfigKeys.MaxPrepend} AS numbers can be prepended to one path");
             default:
                 throw new BirdSyntaxException(method.Place, $"{method.Name}.{method.Method} with this argument is not understood");
         }
@@ -289,7 +290,9 @@ internal sealed class BirdRules
                 return defined.Name switch
                 {
                     "source" => [[]],
-                    "bgp_local_pref" when _use.IsImport => [[]],
+                    // On import BIRD gives every route one; on export Calico's translation does, and without it those learned over BGP have one.
+                    "bgp_local_pref" when _use.IsImport || (MetricIsLocalPref && !_use.IsKernel) => [[]],
+                    "bgp_local_pref" => [[new BirdTerm(BirdTermKind.FromBgp)]],
                     "ifname" => [[new BirdTerm(BirdTermKind.HasInterface)]],
                     "bgp_next_hop" => [[new BirdTerm(BirdTermKind.FromBgp)]],
                     _ => throw new BirdSyntaxException(defined.Place, $"defined({defined.Name}) is not understood here"),
@@ -331,11 +334,11 @@ internal sealed class BirdRules
                 return [[new BirdTerm(BirdTermKind.NextHop) { Net = hop.Net }]];
             case (NameExpression { Name: "krt_metric" }, "<", NumberExpression number) when !negated && !_use.IsImport && number.Value > 1:
                 return [[new BirdTerm(BirdTermKind.Metric) { Min = 1, Max = number.Value - 1 }]];
-            case (NameExpression { Name: "bgp_local_pref" }, "=", NumberExpression number) when !negated && _use.IsImport:
-                return [[new BirdTerm(BirdTermKind.LocalPref) { Min = number.Value, Max = number.Value }]];
-            case (NameExpression { Name: "bgp_local_pref" }, "=", NumberExpression number) when !negated && !_use.IsKernel && number.Value < MetricBase:
-                // On export every route has one after Calico's translation: that of its metric.
+            case (NameExpression { Name: "bgp_local_pref" }, "=", NumberExpression number) when !negated && MetricIsLocalPref && !_use.IsImport && !_use.IsKernel && number.Value < MetricBase:
+                // On export every route has one after Calico's translation: that of its metric, be it the kernel's or one that came as LOCAL_PREF.
                 return [[new BirdTerm(BirdTermKind.Metric) { Min = MetricBase - number.Value, Max = MetricBase - number.Value }]];
+            case (NameExpression { Name: "bgp_local_pref" }, "=", NumberExpression number) when !negated:
+                return [[new BirdTerm(BirdTermKind.LocalPref) { Min = number.Value, Max = number.Value }]];
             default:
                 throw new BirdSyntaxException(comparison.Place, $"this comparison with '{comparison.Operator}'{(negated && comparison.Operator is not ("!=" or "!~") ? ", negated," : "")} is not understood");
         }

@@ -528,9 +528,10 @@ internal sealed class BirdYaml(BirdImportOptions options, IssueSink sink, Dictio
             parts.Add($"addLargeCommunities: [{string.Join(", ", edits.LargeCommunities.Select(Quote))}]");
         }
 
-        if (edits.Prepend > 0)
+        if (edits.Prepend.Count > 0)
         {
-            parts.Add(Text($"prepend: {edits.Prepend}"));
+            // A list, also of our own number: a count of it is for external neighbours alone, but the code prepends towards all.
+            parts.Add($"prepend: [{string.Join(", ", edits.Prepend)}]");
         }
 
         return parts.Count == 0 ? "" : $"set: {{ {string.Join(", ", parts)} }}";

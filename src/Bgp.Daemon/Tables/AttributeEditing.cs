@@ -9,7 +9,7 @@ internal static class AttributeEditing
     /// <summary>The set with an import rule's changes, interned: the caller owns one reference.</summary>
     internal static uint Apply(AttributeTable table, PathAttributes attributes, PolicyEdit edit, uint localAsn)
     {
-        Span<byte> buffer = stackalloc byte[attributes.Canonical.Length + PathAttributesBuilder.Headroom];
+        Span<byte> buffer = stackalloc byte[attributes.Canonical.Length + PathAttributesBuilder.Headroom + edit.Room];
         PathAttributesBuilder builder = new(attributes.Canonical, buffer);
         if (edit.LocalPref is { } localPref)
         {
@@ -40,6 +40,8 @@ internal static class AttributeEditing
         {
             builder.PrependAs(localAsn, edit.Prepend);
         }
+
+        builder.PrependAs(edit.PrependAsns);
 
         if (!edit.NextHop.IsNone)
         {

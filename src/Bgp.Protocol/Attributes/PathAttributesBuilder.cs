@@ -145,6 +145,15 @@ public ref struct PathAttributesBuilder
         }
     }
 
+    /// <summary>Puts AS numbers in front of AS_PATH, so that it begins with them in this order.</summary>
+    public void PrependAs(IReadOnlyList<uint> asns)
+    {
+        for (int i = asns.Count - 1; i >= 0; i--)
+        {
+            PrependAs(asns[i]);
+        }
+    }
+
     /// <summary>Adds a standard community at the end; nothing when it is there already.</summary>
     public void AddCommunity(uint community)
     {

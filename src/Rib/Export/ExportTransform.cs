@@ -262,7 +262,7 @@ internal sealed partial class ExportTransform<TPrefix>
             return ExportReason.NoNextHop;
         }
 
-        int room = received.Length + PathAttributesBuilder.Headroom + EditRoom(edit);
+        int room = received.Length + PathAttributesBuilder.Headroom + (edit?.Room ?? 0);
         if (_scratch.Length < room)
         {
             _scratch = new byte[room];
@@ -286,6 +286,11 @@ internal sealed partial class ExportTransform<TPrefix>
             // RFC 4271 section 5.1.2: a route that begins here has an empty path, before ours is prepended for an external peer.
             builder.SetOrigin(Origin.Igp);
             builder.SetAsPath([]);
+        }
+
+        if (edit is not null)
+        {
+            builder.PrependAs(edit.PrependAsns);
         }
 
         if (_key.IsIbgp)
@@ -379,7 +384,7 @@ internal sealed partial class ExportTransform<TPrefix>
 
     private void ForInternal(ref PathAttributesBuilder builder, in AttributeSummary attributes, RibPeer source, PolicyEdit? edit)
     {
-        // RFC 4271 section 5.1.5: LOCAL_PREF is in every announcement to an internal peer. AS_PATH stays as it is (5.1.2), so a prepend does nothing.
+        // RFC 4271 section 5.1.5: LOCAL_PREF is in every announcement to an internal peer. Our AS number is not put into AS_PATH (5.1.2), so a count of it does nothing.
         if (edit?.LocalPref is uint set)
         {
             builder.SetLocalPref(set);
@@ -447,10 +452,6 @@ internal sealed partial class ExportTransform<TPrefix>
             builder.AddLargeCommunity(global, data1, data2);
         }
     }
-
-    private static int EditRoom(PolicyEdit? edit) => edit is null
-        ? 0
-        : (4 * edit.AddCommunities.Count) + (12 * edit.AddLargeCommunities.Count) + (8 * Math.Max(0, edit.Prepend));
 
     /// <summary>RFC 4271 section 5: an optional transitive attribute that this speaker does not know is passed on with the Partial bit.</summary>
     private static void MarkPartial(Span<byte> canonical)

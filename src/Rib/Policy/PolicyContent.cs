@@ -78,6 +78,12 @@ internal static class PolicyContent
     private static void AppendEdit(StringBuilder key, PolicyEdit edit)
     {
         key.Append(CultureInfo.InvariantCulture, $" set lp={edit.LocalPref} med={edit.Med} prepend={edit.Prepend} nh={edit.NextHop} metric={edit.KernelMetric}");
+        if (edit.PrependAsns.Count > 0)
+        {
+            // In order, unlike the sets.
+            key.Append(" asns=").AppendJoin(',', edit.PrependAsns);
+        }
+
         AppendSet(key, "add", Texts(edit.AddCommunities));
         AppendSet(key, "remove", Texts(edit.RemoveCommunities));
         AppendSet(key, "addlarge", Texts(edit.AddLargeCommunities));

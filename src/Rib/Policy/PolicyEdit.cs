@@ -23,14 +23,23 @@ public sealed class PolicyEdit
     /// <summary>Large communities to add.</summary>
     public IReadOnlyList<(uint Global, uint Data1, uint Data2)> AddLargeCommunities { get; init; } = [];
 
-    /// <summary>How many more times our AS number is prepended.</summary>
+    /// <summary>How many more times our AS number is prepended, towards external neighbours.</summary>
     public int Prepend { get; init; }
+
+    /// <summary>
+    /// AS numbers put in front of the path, in the order in which they then stand: on import and towards any neighbour. Towards an external one our own comes
+    /// before them.
+    /// </summary>
+    public IReadOnlyList<uint> PrependAsns { get; init; } = [];
 
     /// <summary>New next hop; none leaves it.</summary>
     public IpAddr NextHop { get; init; }
 
     /// <summary>Metric of the kernel route that installing this path makes.</summary>
     public uint? KernelMetric { get; init; }
+
+    /// <summary>Octets that a set may grow by when this is applied: an AS number may need a segment of its own, and be written twice for a neighbour without RFC 6793.</summary>
+    public int Room => (4 * AddCommunities.Count) + (12 * AddLargeCommunities.Count) + (8 * (Math.Max(0, Prepend) + PrependAsns.Count));
 }
 
 /// <summary>The answer of a policy for one route.</summary>

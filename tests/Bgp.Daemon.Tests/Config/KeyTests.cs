@@ -108,6 +108,7 @@ public sealed class KeyTests
     [TestCase("set: { removeCommunities: \"1:2\" }")]
     [TestCase("set: { addLargeCommunities: \"1:2:3\" }")]
     [TestCase("set: { prepend: 2 }")]
+    [TestCase("set: { prepend: [65001, 1.10] }")]
     [TestCase("set: { nextHop: self }")]
     [TestCase("set: { nextHop: 10.0.0.9 }")]
     [TestCase("set: { kernelMetric: 9 }")]

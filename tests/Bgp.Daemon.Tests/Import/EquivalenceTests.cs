@@ -21,6 +21,7 @@ public sealed class EquivalenceTests
     [TestCase("reflector", "bird.cfg")]
     [TestCase("tor", "bird.cfg")]
     [TestCase("before332", "bird.cfg")]
+    [TestCase("operations", "bird.cfg")]
     public void Imported_filters_decide_and_change_as_the_code_does(string scenario, string file)
     {
         string path = ImportTests.Corpus(scenario, file);
@@ -70,19 +71,20 @@ public sealed class EquivalenceTests
     {
         internal ConfigList<string> Added { get; init; } = [];
 
-        internal int Prepended { get; init; }
+        /// <summary>AS numbers put in front, the first one foremost.</summary>
+        internal ConfigList<uint> Prepended { get; init; } = [];
 
         internal uint? SetLocalPref { get; init; }
     }
 
     private static string Changes(PolicyEdit? edit) => edit is null ? "" : string.Join(
         ' ',
-        new[] { edit.LocalPref?.ToString(CultureInfo.InvariantCulture) ?? "", edit.Prepend > 0 ? $"prepend{edit.Prepend}" : "" }
+        new[] { edit.LocalPref?.ToString(CultureInfo.InvariantCulture) ?? "", edit.PrependAsns.Count > 0 ? "prepend" + string.Join(',', edit.PrependAsns) : "" }
             .Concat(edit.AddCommunities.Select(static value => $"{value >> 16}:{value & 0xFFFF}")).Concat(edit.AddLargeCommunities.Select(static value => $"{value.Global}:{value.Data1}:{value.Data2}")).Where(static text => text.Length > 0).Order(StringComparer.Ordinal));
 
     private static string Changes(Route before, Route after) => string.Join(
         ' ',
-        new[] { after.SetLocalPref?.ToString(CultureInfo.InvariantCulture) ?? "", after.Prepended > 0 ? $"prepend{after.Prepended}" : "" }.Concat(after.Added).Where(static text => text.Length > 0).Order(StringComparer.Ordinal));
+        new[] { after.SetLocalPref?.ToString(CultureInfo.InvariantCulture) ?? "", after.Prepended.Count > 0 ? "prepend" + string.Join(',', after.Prepended) : "" }.Concat(after.Added).Where(static text => text.Length > 0).Order(StringComparer.Ordinal));
 
     private static RibPeer Neighbour(ushort index, PeerKind kind, uint asn) => new() { Index = index, Name = $"p{index}", Kind = kind, RouterId = index, LocalAsn = 64512, Asn = asn };
 
@@ -117,14 +119,14 @@ public sealed class EquivalenceTests
         {
             foreach (string device in new[] { "cali123", "eth0", "tunl0", "vxlan.calico", "wg.cali", "bpfin.cali" })
             {
-                foreach (uint metric in new uint[] { 0, 512, 1023, 1024, 2000 })
+                foreach (uint metric in new uint[] { 0, 100, 512, 1023, 1024, 2000 })
                 {
                     yield return new Route(RouteSource.Kernel, net, device, metric, 0, [], false, false);
                 }
             }
 
             yield return new Route(RouteSource.Originate, net, "", 0, 0, [], false, false);
-            foreach (uint localPref in new uint[] { 100, 2147482622, 2147482623, 2147482624, 2147483135 })
+            foreach (uint localPref in new uint[] { 100, 2147482622, 2147482623, 2147482624, 2147483135, 2147483547 })
             {
                 yield return new Route(RouteSource.Bgp, net, "", 0, localPref, [], false, false);
                 yield return new Route(RouteSource.Bgp, net, "", 0, localPref, [65001, 65010, 7], true, true);
@@ -208,8 +210,8 @@ public sealed class EquivalenceTests
                         BirdFunction function = file.Functions[call.Name];
                         Run(function.Body, function.Arguments.Zip(call.Arguments).ToDictionary(static pair => pair.First, pair => Holds(pair.Second, arguments)));
                         break;
-                    case MethodStatement { Name: "bgp_path" }:
-                        _route = _route with { Prepended = _route.Prepended + 1 };
+                    case MethodStatement { Name: "bgp_path", Argument: NumberExpression asn }:
+                        _route = _route with { Prepended = [(uint)asn.Value, .. _route.Prepended] };
                         break;
                     case MethodStatement method:
                         _route = _route with { Added = [.. _route.Added.Append(string.Join(':', ((TupleExpression)method.Argument).Values)).Distinct()] };

@@ -125,6 +125,22 @@ public sealed class ImportTests
     }
 
     [Test]
+    public void Paths_are_prepended_with_the_numbers_of_the_code_in_the_order_in_which_they_then_stand()
+    {
+        ConfigModel model = Model(Corpus("operations"));
+        FilterConfig import = model.Filters.Single(filter => filter.Name == Peer(model, "Node_10_192_0_3").Import.Single());
+        FilterConfig external = model.Filters.Single(filter => filter.Name == Peer(model, "Node_10_192_0_3").Export.Single());
+        FilterConfig inside = model.Filters.Single(filter => filter.Name == Peer(model, "Global_10_192_0_4").Export.Single());
+        Assert.Multiple(() =>
+        {
+            Assert.That(import.Rules.Select(static rule => rule.Set.PrependAsns), Is.EqualTo(new ConfigList<uint>[] { [], [65021, 65021, 65020], [64512] }));
+            Assert.That(external.Rules[1].Set.PrependAsns, Is.EqualTo((ConfigList<uint>)[64512, 65000, 65001]));
+            Assert.That((external.Rules[0].Match.MinMetric, external.Rules[1].Match.MinMetric), Is.EqualTo((100, 512)), "LOCAL_PREF is that of the metric there, also for the kernel's routes");
+            Assert.That(inside.Rules[0].Set.PrependAsns, Is.EqualTo((ConfigList<uint>)[64512, 65000, 65001]), "towards an internal neighbour too");
+        });
+    }
+
+    [Test]
     public void Before_metrics_were_announced_there_are_none()
     {
         ConfigModel model = Model(Corpus("before332"));

@@ -28,6 +28,27 @@ public sealed class PlainExportTests
         }
     }
 
+    [TestCase(PeerKind.Ibgp, 2, "65010 65011 65001")]
+    [TestCase(PeerKind.Ebgp, 0, "65000 65010 65011 65001")]
+    [TestCase(PeerKind.Ebgp, 2, "65000 65000 65000 65010 65011 65001")]
+    public void AS_numbers_of_a_rule_stand_behind_our_own_and_before_the_path_that_came(PeerKind target, int ownMore, string expected)
+    {
+        List<byte> set = [];
+        Put(set, 0x40, 1, [0]);
+        Put(set, 0x40, 2, [2, 1, 0, 0, 0xFD, 0xE9]);
+        Put(set, 0x40, 3, [192, 0, 2, 9]);
+        byte[] sent = Export([.. set], PeerKind.Ebgp, target, NextHopMode.Auto, new PolicyEdit { PrependAsns = [65010, 65011], Prepend = ownMore });
+        AsPathReader path = new(PathAttributes.Decode(sent[23..(23 + BinaryPrimitives.ReadUInt16BigEndian(sent.AsSpan(21)))]).AsPath);
+        Assert.That(path.TryNext(out byte type, out ReadOnlySpan<byte> segment), Is.True);
+        List<uint> asns = [];
+        for (; segment.Length > 0; segment = segment[4..])
+        {
+            asns.Add(BinaryPrimitives.ReadUInt32BigEndian(segment));
+        }
+
+        Assert.That((type, string.Join(' ', asns)), Is.EqualTo((AsSegment.Sequence, expected)));
+    }
+
     private static byte[] Export(byte[] received, PeerKind source, PeerKind target, NextHopMode mode, PolicyEdit? edit)
     {
         AttributeTable attributes = new();
