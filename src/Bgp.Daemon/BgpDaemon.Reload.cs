@@ -232,16 +232,20 @@ internal sealed partial class BgpDaemon
 
     private void ApplyKernel(ConfigModel old)
     {
+        // Also without a kernel: a reflector's ADD-PATH is one of them.
+        if (TableOptions(_model, v6: false) is { } v4 && v4 != TableOptions(old, v6: false))
+        {
+            _context.V4.Post(loop => loop.Shard.ChangeOptions(v4));
+        }
+
+        if (TableOptions(_model, v6: true) is { } v6 && v6 != TableOptions(old, v6: true))
+        {
+            _context.V6.Post(loop => loop.Shard.ChangeOptions(v6));
+        }
+
         if (_kernel is null || _feed is null)
         {
             return;
-        }
-
-        RibOptions options = TableOptions(_model);
-        if (options != TableOptions(old))
-        {
-            _context.V4.Post(loop => loop.Shard.ChangeOptions(options));
-            _context.V6.Post(loop => loop.Shard.ChangeOptions(options));
         }
 
         FibOptions fib = _mapping.Fib(ConfigMapping.NodeSubnet(_model, _feed.Addresses));

@@ -58,13 +58,12 @@ internal sealed partial class BgpDaemon : IDisposable
         _mapping = new ConfigMapping(model);
         AttributeTable attributes = new();
         bool kernel = model.Kernel.Enabled;
-        RibOptions options = TableOptions(model);
         _nexthopsV4 = new NexthopTable(model.Kernel.Protocol);
         _nexthopsV6 = new NexthopTable(model.Kernel.Protocol);
         _ownAddresses = [model.Node.Ipv4, model.Node.Ipv6];
         AlwaysResolved always = new(address => _ownAddresses.Contains(address));
-        RibLoop<Ipv4Prefix> v4 = new(attributes, kernel ? _nexthopsV4 : always, options, PoolScheduler.Instance, log);
-        RibLoop<Ipv6Prefix> v6 = new(attributes, kernel ? _nexthopsV6 : always, options, PoolScheduler.Instance, log);
+        RibLoop<Ipv4Prefix> v4 = new(attributes, kernel ? _nexthopsV4 : always, TableOptions(model, v6: false), PoolScheduler.Instance, log);
+        RibLoop<Ipv6Prefix> v6 = new(attributes, kernel ? _nexthopsV6 : always, TableOptions(model, v6: true), PoolScheduler.Instance, log);
         _context = new DaemonContext
         {
             Time = time,
@@ -267,11 +266,11 @@ internal sealed partial class BgpDaemon : IDisposable
     private static RibPeer Local(ConfigModel model) =>
         new() { Index = RibPeer.Local, Name = "local", Kind = PeerKind.Local, RouterId = model.Node.RouterId, LocalAsn = model.Node.Asn };
 
-    private static RibOptions TableOptions(ConfigModel model) => new()
+    private static RibOptions TableOptions(ConfigModel model, bool v6) => new()
     {
         Multipath = model.Kernel.Enabled && model.Kernel.Ecmp,
         AllPaths = AnyAddPathSend(model),
-        ElevatedByLocalPref = model.Kernel.MetricMode == Config.KernelMetricMode.LocalPref,
+        ElevatedAbove = RankKey.ElevatedAbove(ConfigMapping.NormalMetric(model, v6)),
     };
 
     private static int MaxPaths(ConfigModel model) => model.Kernel.Ecmp ? Math.Max(1, model.Kernel.MaxPaths) : 1;

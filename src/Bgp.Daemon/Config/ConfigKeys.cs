@@ -53,6 +53,12 @@ internal sealed record ConfigKey(string Name, ValueKind Kind, string Default = "
     /// <summary>Also takes <c>{ env: VAR }</c>.</summary>
     internal bool FromEnvironment { get; init; }
 
+    /// <summary>Also takes <c>{ ipv4: VALUE, ipv6: VALUE }</c>.</summary>
+    internal bool PerFamily { get; init; }
+
+    /// <summary>The map form of a key that may differ by family.</summary>
+    internal ConfigKey ByFamily => new(Name, ValueKind.Map) { Keys = [this with { Name = "ipv4", PerFamily = false }, this with { Name = "ipv6", PerFamily = false }] };
+
     internal ConfigKey? Find(string name) => Array.Find(Keys, k => k.Name == name);
 }
 
@@ -124,7 +130,7 @@ internal static class ConfigKeys
             B("export", "true"), B("installKernel", "true"), W("use", "workload", "workload", "service"))),
         L("originate", M("prefix", Must(V("prefix", ValueKind.Prefix)), W("kind", "blackhole", "blackhole", "unreachable", "none"),
             S("communities", V("community", ValueKind.Community)))),
-        M("kernel", B("enabled", "true"), S("families", W("family", "", "ipv4", "ipv6"), "[ipv4, ipv6]"), V("table", ValueKind.Table, "main"), N("protocol", "12", 1, 255), V("metric", ValueKind.Metric, "none"), B("ecmp", "true"),
+        M("kernel", B("enabled", "true"), S("families", W("family", "", "ipv4", "ipv6"), "[ipv4, ipv6]"), V("table", ValueKind.Table, "main"), N("protocol", "12", 1, 255), V("metric", ValueKind.Metric, "none"), N("normalMetric", "1024", 1, int.MaxValue) with { PerFamily = true }, B("ecmp", "true"),
             N("maxPaths", "16", 1, 256), B("persist", "true"), D("staleTime", "30s"), B("installDefault", "false"),
             S("excludeNextHops", V("prefix", ValueKind.Prefix)), B("nexthopObjects", "false"),
             M("learn", B("enabled", "true"), S("interfaces", T("glob")), S("excludeInterfaces", T("glob")), S("excludeProtocols", N("protocol", "", 0, 255)), B("guard", "true")),

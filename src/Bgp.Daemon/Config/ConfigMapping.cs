@@ -23,6 +23,8 @@ internal sealed class ConfigMapping
             Originate = Originate,
             Guard = model.Kernel.Guard,
             RouteReflector = model.ClusterId is not null,
+            NormalMetricV4 = model.Kernel.NormalMetricV4,
+            NormalMetricV6 = model.Kernel.NormalMetricV6,
         };
     }
 
@@ -73,6 +75,10 @@ internal sealed class ConfigMapping
         return length == 0 ? null : new Cidr(Ipv4Prefix.Create(model.Node.Ipv4, length).Address, length);
     }
 
+    /// <summary>The metric of a route that has none, where metrics make LOCAL_PREF; else 0.</summary>
+    internal static uint NormalMetric(ConfigModel model, bool v6) =>
+        model.Kernel.MetricMode != KernelMetricMode.LocalPref ? 0 : v6 ? model.Kernel.NormalMetricV6 : model.Kernel.NormalMetricV4;
+
     internal PeerSettings Peer(PeerConfig peer)
     {
         ConfigModel model = _model;
@@ -109,7 +115,8 @@ internal sealed class ConfigMapping
             EnforceFirstAs = peer.EnforceFirstAs,
             NodeIpv4 = model.Node.Ipv4,
             NodeIpv6 = model.Node.Ipv6,
-            MetricAsLocalPref = model.Kernel.MetricMode == KernelMetricMode.LocalPref,
+            NormalMetricV4 = NormalMetric(model, v6: false),
+            NormalMetricV6 = NormalMetric(model, v6: true),
             Disabled = peer.Disabled,
             Unusable = peer.Md5 is { Value: null } secret ? $"password {secret.Reference}: {secret.Error}" : null,
             Description = peer.Description,

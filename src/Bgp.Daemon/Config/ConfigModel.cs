@@ -225,6 +225,12 @@ public sealed record KernelConfig
     /// <summary>The metric of <see cref="KernelMetricMode.Fixed"/>.</summary>
     public uint Metric { get; init; }
 
+    /// <summary>What an IPv4 route without metric counts as; less is elevated.</summary>
+    public uint NormalMetricV4 { get; init; } = global::Rib.PolicyScope.DefaultNormalMetric;
+
+    /// <summary>The same of IPv6.</summary>
+    public uint NormalMetricV6 { get; init; } = global::Rib.PolicyScope.DefaultNormalMetric;
+
     /// <summary>Merge equal paths.</summary>
     public bool Ecmp { get; init; } = true;
 

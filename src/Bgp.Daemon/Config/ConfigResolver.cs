@@ -152,6 +152,7 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
     {
         KernelConfig d = new();
         string metric = node.At("metric").Text("none");
+        uint NormalMetric(string family) => (node.At("normalMetric") is { Kind: NodeKind.Map } map ? map.At(family) : node.At("normalMetric")).UIntOrNull() ?? d.NormalMetricV4;
         bool fixedMetric = uint.TryParse(metric, NumberStyles.None, CultureInfo.InvariantCulture, out uint value);
         return new KernelConfig
         {
@@ -161,6 +162,8 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
             Protocol = (byte)node.At("protocol").Int(12),
             MetricMode = fixedMetric ? KernelMetricMode.Fixed : metric == "localPref" ? KernelMetricMode.LocalPref : KernelMetricMode.None,
             Metric = fixedMetric ? value : 0,
+            NormalMetricV4 = NormalMetric("ipv4"),
+            NormalMetricV6 = NormalMetric("ipv6"),
             Ecmp = node.At("ecmp").Flag(true),
             MaxPaths = node.At("maxPaths").Int(16),
             Persist = node.At("persist").Flag(true),

@@ -30,7 +30,7 @@ public static class ConfigSchema
             json.WriteString("description", "Default: " + key.Default);
         }
 
-        if (key.OneOrMany || key.FromEnvironment)
+        if (key.OneOrMany || key.FromEnvironment || key.PerFamily)
         {
             json.WriteStartArray("anyOf");
             json.WriteStartObject();
@@ -39,6 +39,10 @@ public static class ConfigSchema
             if (key.OneOrMany)
             {
                 Write(json, key.Item!);
+            }
+            else if (key.PerFamily)
+            {
+                Write(json, key.ByFamily);
             }
             else
             {

@@ -62,6 +62,10 @@ internal static class StructureCheck
         {
             CheckMap(node, new ConfigKey(key.Name, ValueKind.Map) { Keys = [new ConfigKey("env", ValueKind.Text) { Required = true }] }, path, sink);
         }
+        else if (key.PerFamily && node.Kind == NodeKind.Map)
+        {
+            CheckMap(node, key.ByFamily, path, sink);
+        }
         else if (node.Kind == NodeKind.Null)
         {
             sink.Error(node, $"{path}: has no value; expected {Expected(key)}");

@@ -8,32 +8,33 @@ namespace Bgp.Daemon.Import;
 internal static class BirdIdiom
 {
     private const long Base = int.MaxValue;
-    private const long NormalMetric = 1024;
 
-    /// <summary>Whether a statement is one of them. <paramref name="metric"/>: it makes metric and LOCAL_PREF stand for each other.</summary>
-    internal static bool Recognise(IfStatement statement, BirdFilterUse use, out bool metric)
+    /// <summary>
+    /// Whether a statement is one of them. <paramref name="normalMetric"/>: what a route without metric counts as there, Calico's normal route priority.
+    /// </summary>
+    internal static bool Recognise(IfStatement statement, BirdFilterUse use, out uint normalMetric)
     {
-        metric = true;
         string text = Text(statement);
         if (use.IsImport)
         {
-            return Matches(text, use, statement.Place, static n => $"if(defined(bgp_local_pref)&&bgp_local_pref>{Base - n}){{preference=200;}}", "bgp_local_pref>", static value => Base - value);
+            return Matches(text, static n => $"if(defined(bgp_local_pref)&&bgp_local_pref>{Base - n}){{preference=200;}}", "bgp_local_pref>", static value => Base - value, out normalMetric);
         }
 
         return use.IsKernel
             ? Matches(
-                text, use, statement.Place,
+                text,
                 static n => $"if(defined(source)&&source=RTS_BGP&&!defined(krt_metric)){{krt_metric={n};if(defined(bgp_local_pref)){{krt_metric={Base}-bgp_local_pref;}}if(krt_metric<{n}){{preference=200;}}}}",
-                "krt_metric<", static value => value)
+                "krt_metric<", static value => value, out normalMetric)
             : Matches(
-                text, use, statement.Place,
+                text,
                 static n => $"if(defined(source)&&source=RTS_BGP&&defined(bgp_local_pref)){{krt_metric={Base}-bgp_local_pref;}}else{{if(!defined(krt_metric)){{krt_metric={n};}}bgp_local_pref={Base}-krt_metric;}}",
-                "if(!defined(krt_metric)){krt_metric=", static value => value);
+                "if(!defined(krt_metric)){krt_metric=", static value => value, out normalMetric);
     }
 
-    /// <summary>The number after <paramref name="mark"/> must make the text equal to the pattern, and be the normal priority that this daemon knows.</summary>
-    private static bool Matches(string text, BirdFilterUse use, BirdPlace place, Func<long, string> pattern, string mark, Func<long, long> priority)
+    /// <summary>The number after <paramref name="mark"/> must make the text equal to the pattern.</summary>
+    private static bool Matches(string text, Func<long, string> pattern, string mark, Func<long, long> priority, out uint normalMetric)
     {
+        normalMetric = 0;
         int at = text.IndexOf(mark, StringComparison.Ordinal);
         if (at < 0)
         {
@@ -41,14 +42,13 @@ internal static class BirdIdiom
         }
 
         string digits = string.Concat(text.Skip(at + mark.Length).TakeWhile(char.IsAsciiDigit));
-        if (!long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long value) || text != pattern(priority(value)))
+        if (!long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long value) || priority(value) is <= 0 or >= Base || text != pattern(priority(value)))
         {
             return false;
         }
 
-        return priority(value) == NormalMetric
-            ? true
-            : throw new BirdSyntaxException(place, $"the normal route priority is {priority(value)} here; only {NormalMetric} is understood{(use.IsKernel ? " (kernel filter)" : "")}");
+        normalMetric = (uint)priority(value);
+        return true;
     }
 
     private static string Text(BirdStatement statement) => statement switch

@@ -58,7 +58,10 @@ internal sealed class BirdRules
     private BirdRules(BirdFile file, BirdFilterUse use) => (_file, _use) = (file, use);
 
     /// <summary>Whether the code translates between metric and LOCAL_PREF.</summary>
-    internal bool MetricIsLocalPref { get; private set; }
+    internal bool MetricIsLocalPref => NormalMetric > 0;
+
+    /// <summary>What a route without metric counts as in that translation; 0 where there is none.</summary>
+    internal uint NormalMetric { get; private set; }
 
     internal IReadOnlyList<BirdRule> All => _rules;
 
@@ -115,8 +118,13 @@ internal sealed class BirdRules
                     edits = Apply(set, edits);
                     rest = after;
                     continue;
-                case IfStatement branch when BirdIdiom.Recognise(branch, _use, out bool metric):
-                    MetricIsLocalPref |= metric;
+                case IfStatement branch when BirdIdiom.Recognise(branch, _use, out uint normalMetric):
+                    if (NormalMetric > 0 && NormalMetric != normalMetric)
+                    {
+                        throw new BirdSyntaxException(place, $"the normal route priority is {normalMetric} here and {NormalMetric} before");
+                    }
+
+                    NormalMetric = normalMetric;
                     rest = after;
                     continue;
                 case IfStatement branch:

@@ -32,6 +32,9 @@ internal sealed class BirdNodeFacts
 
     internal BirdRules? KernelFilter { get; set; }
 
+    /// <summary>Calico's normal route priority, of which its filters speak; 0 where they do not.</summary>
+    internal uint NormalMetric { get; set; }
+
     internal List<(Cidr Prefix, BirdPlace Place)> Blackholes { get; } = [];
 
     internal List<(Cidr Prefix, IpAddr Gateway, BirdPlace Place)> Gateways { get; } = [];
@@ -121,6 +124,7 @@ internal sealed partial class BirdTranslator(BirdImportOptions options, IssueSin
             }
 
             facts.Family = FamilyOf(facts);
+            facts.NormalMetric = facts.KernelFilter?.NormalMetric ?? 0;
             foreach (BirdPeer peer in facts.Peers)
             {
                 Try(() => Filters(facts, peer));
@@ -415,6 +419,20 @@ internal sealed partial class BirdTranslator(BirdImportOptions options, IssueSin
         if (facts.HasKernel && peer.Export is not null && export.MetricIsLocalPref != kernel)
         {
             throw new BirdSyntaxException(peer.Export.Place, $"{peer.Name}: the export filter {(kernel ? "does not translate" : "translates")} metrics to LOCAL_PREF, the kernel's filter {(kernel ? "does" : "does not")}");
+        }
+
+        foreach ((BirdRules rules, BirdOption? option) in new[] { (import, peer.Import), (export, peer.Export) })
+        {
+            if (rules.NormalMetric == 0 || option is null)
+            {
+                continue;
+            }
+
+            facts.NormalMetric = facts.NormalMetric == 0 ? rules.NormalMetric : facts.NormalMetric;
+            if (rules.NormalMetric != facts.NormalMetric)
+            {
+                throw new BirdSyntaxException(option.Place, $"{peer.Name}: the normal route priority is {rules.NormalMetric} here and {facts.NormalMetric} elsewhere");
+            }
         }
     }
 

@@ -313,6 +313,7 @@ internal sealed class BirdYaml(BirdImportOptions options, IssueSink sink, Dictio
         }
 
         Line(1, $"metric: {(first.KernelFilter is { MetricIsLocalPref: true } ? "localPref" : "none")}");
+        Line(1, NormalMetric());
         Line(1, Text($"ecmp: {(first.MaxPaths > 1 ? "true" : "false")}"));
         Line(1, Text($"maxPaths: {first.MaxPaths}"));
         Line(1, $"persist: {(first.Persist ? "true" : "false")}");
@@ -325,6 +326,14 @@ internal sealed class BirdYaml(BirdImportOptions options, IssueSink sink, Dictio
         Line(1, $"learn: {{ enabled: {(first.Learn ? "true" : "false")}, guard: {(RulesGuard() ? "true" : "false")} }}");
         List<string> interfaces = [.. all.SelectMany(static facts => facts.ExcludedInterfaces).Distinct()];
         Line(1, $"direct: {{ excludeInterfaces: [{string.Join(", ", interfaces.Select(Quote))}] }}");
+    }
+
+    /// <summary>The key where a family's number is not the default.</summary>
+    private string NormalMetric()
+    {
+        List<BirdNodeFacts> told = [.. all.Where(static facts => facts.NormalMetric > 0)];
+        return told.TrueForAll(static facts => facts.NormalMetric == global::Rib.PolicyScope.DefaultNormalMetric) ? ""
+            : $"normalMetric: {{ {string.Join(", ", told.Select(static facts => Text($"ipv{facts.Family}: {facts.NormalMetric}")))} }}";
     }
 
     /// <summary>Whether every internal neighbour's filter begins by rejecting what the guard would: then leaving it on changes nothing.</summary>

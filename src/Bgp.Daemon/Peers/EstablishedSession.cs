@@ -335,7 +335,7 @@ internal sealed class EstablishedSession
             NextHopMode = settings.NextHop,
             Self = self,
             SelfLinkLocal = local.IsLinkLocal && self.IsV6 && !self.IsLinkLocal ? local : default,
-            MetricAsLocalPref = settings.MetricAsLocalPref,
+            NormalMetric = family == AfiSafi.Ipv4Unicast ? settings.NormalMetricV4 : settings.NormalMetricV6,
             LongLived = Negotiated.Remote.Capabilities.LongLived.Any(item => item.Family == family),
         };
     }

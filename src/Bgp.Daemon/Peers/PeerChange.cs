@@ -61,7 +61,7 @@ internal readonly record struct PeerChange(ChangeImpact Impact, string Detail, b
         bool export = Note(was.Policies.ExportKey != now.Policies.ExportKey, "export", ChangeImpact.Refresh);
         export |= Note(was.NextHop != now.NextHop, "nextHop", ChangeImpact.Refresh);
         export |= Note(was.NodeIpv4 != now.NodeIpv4 || was.NodeIpv6 != now.NodeIpv6, "the node's addresses", ChangeImpact.Refresh);
-        export |= Note(was.MetricAsLocalPref != now.MetricAsLocalPref, "kernel.metric", ChangeImpact.Refresh);
+        export |= Note(was.NormalMetricV4 != now.NormalMetricV4 || was.NormalMetricV6 != now.NormalMetricV6, "kernel.metric or normalMetric", ChangeImpact.Refresh);
         bool needs = Note(was.AllowLocalAs != now.AllowLocalAs, "allowLocalAs", ChangeImpact.Refresh);
         needs |= Note(was.EnforceFirstAs != now.EnforceFirstAs, "enforceFirstAs", ChangeImpact.Refresh);
         Note(was.ClusterId != now.ClusterId, "clusterId", ChangeImpact.Reset);
@@ -90,7 +90,8 @@ internal readonly record struct PeerChange(ChangeImpact Impact, string Detail, b
             NextHop = now.NextHop,
             NodeIpv4 = now.NodeIpv4,
             NodeIpv6 = now.NodeIpv6,
-            MetricAsLocalPref = now.MetricAsLocalPref,
+            NormalMetricV4 = now.NormalMetricV4,
+            NormalMetricV6 = now.NormalMetricV6,
             AllowLocalAs = now.AllowLocalAs,
             EnforceFirstAs = now.EnforceFirstAs,
             ClusterId = now.ClusterId,

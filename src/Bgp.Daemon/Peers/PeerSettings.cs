@@ -88,7 +88,11 @@ internal sealed record PeerSettings
 
     internal IpAddr NodeIpv6 { get; init; }
 
-    internal bool MetricAsLocalPref { get; init; }
+    /// <summary>See <see cref="UpdateGroupKey.NormalMetric"/>: of the IPv4 routes.</summary>
+    internal uint NormalMetricV4 { get; init; }
+
+    /// <summary>Of the IPv6 routes.</summary>
+    internal uint NormalMetricV6 { get; init; }
 
     internal bool Disabled { get; init; }
 

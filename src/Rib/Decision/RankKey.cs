@@ -15,8 +15,12 @@ public static class RankKey
     /// <summary>LOCAL_PREF of a path that carries none.</summary>
     public const uint DefaultLocalPref = 100;
 
-    /// <summary>Above this, with <c>metric: localPref</c>, a path is as good as a configured one: what Calico 3.32 and later do for elevated routes.</summary>
-    public const uint ElevatedLocalPref = 2147482623;
+    /// <summary>
+    /// With <c>metric: localPref</c>, a path with more than this is as good as a configured one: what Calico 3.32 and later do for elevated routes, whose metric is
+    /// better than the normal one.
+    /// </summary>
+    /// <param name="normalMetric"><c>kernel.normalMetric</c>; 0 where metrics do not make LOCAL_PREF: then nothing is elevated.</param>
+    public static uint ElevatedAbove(uint normalMetric) => normalMetric == 0 ? uint.MaxValue : int.MaxValue - Math.Min(normalMetric, int.MaxValue);
 
     /// <summary>LLGR_STALE (RFC 9494 section 4.6).</summary>
     public const uint LongLivedStale = 0xFFFF0006;
@@ -27,14 +31,19 @@ public static class RankKey
     private const int LengthShift = 2;
 
     /// <summary>The key of one attribute set.</summary>
-    public static ulong Compute(PathAttributes attributes, bool elevatedByLocalPref)
+    /// <param name="attributes">The set.</param>
+    /// <param name="elevatedAbove">See <see cref="ElevatedAbove"/>.</param>
+    public static ulong Compute(PathAttributes attributes, uint elevatedAbove = uint.MaxValue)
     {
         ArgumentNullException.ThrowIfNull(attributes);
-        return Compute(attributes.Summary, attributes.Canonical, elevatedByLocalPref);
+        return Compute(attributes.Summary, attributes.Canonical, elevatedAbove);
     }
 
     /// <summary>The key of one attribute set, from its canonical octets and their summary.</summary>
-    public static ulong Compute(in AttributeSummary attributes, ReadOnlySpan<byte> canonical, bool elevatedByLocalPref)
+    /// <param name="attributes">The summary.</param>
+    /// <param name="canonical">The octets.</param>
+    /// <param name="elevatedAbove">See <see cref="ElevatedAbove"/>.</param>
+    public static ulong Compute(in AttributeSummary attributes, ReadOnlySpan<byte> canonical, uint elevatedAbove)
     {
         ulong source;
         uint preference;
@@ -50,7 +59,7 @@ public static class RankKey
                 break;
             default:
                 preference = attributes.LocalPref ?? DefaultLocalPref;
-                source = elevatedByLocalPref && preference > ElevatedLocalPref ? 200UL : 100UL;
+                source = preference > elevatedAbove ? 200UL : 100UL;
                 break;
         }
 

@@ -55,9 +55,6 @@ internal sealed partial class ExportTransform<TPrefix>
     private const int LongestNlri = 17;
     private const uint DefaultLocalPref = 100;
 
-    // Calico: a kernel route without metric counts as 1024, and LOCAL_PREF is what is left of the largest signed value.
-    private const uint DefaultMetric = 1024;
-
     private readonly UpdateGroupKey _key;
     private readonly ILocRib<TPrefix> _rib;
     private readonly AttributeTable _attributes;
@@ -391,7 +388,7 @@ internal sealed partial class ExportTransform<TPrefix>
         }
         else if (attributes.LocalPref is null)
         {
-            builder.SetLocalPref(_key.MetricAsLocalPref && source.Kind == PeerKind.Local ? FromMetric(attributes) : DefaultLocalPref);
+            builder.SetLocalPref(_key.NormalMetric > 0 && source.Kind == PeerKind.Local ? FromMetric(attributes) : DefaultLocalPref);
         }
 
         if (edit?.Med is uint med)
@@ -429,10 +426,11 @@ internal sealed partial class ExportTransform<TPrefix>
         }
     }
 
-    private static uint FromMetric(in AttributeSummary attributes)
+    /// <summary>Calico: what the metric leaves of the largest signed value.</summary>
+    private uint FromMetric(in AttributeSummary attributes)
     {
         uint metric = attributes.LocalMetric;
-        return int.MaxValue - Math.Min(metric == 0 ? DefaultMetric : metric, int.MaxValue);
+        return int.MaxValue - Math.Min(metric == 0 ? _key.NormalMetric : metric, int.MaxValue);
     }
 
     private static void Communities(ref PathAttributesBuilder builder, PolicyEdit edit)

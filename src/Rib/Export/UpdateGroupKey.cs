@@ -61,8 +61,11 @@ public sealed record UpdateGroupKey
     /// <summary>Our link-local address to send beside <see cref="Self"/> (RFC 2545 section 3), on a directly connected IPv6 session; none omits it.</summary>
     public IpAddr SelfLinkLocal { get; init; }
 
-    /// <summary><c>kernel.metric: localPref</c>: routes of this host leave with LOCAL_PREF = 2^31-1-metric.</summary>
-    public bool MetricAsLocalPref { get; init; }
+    /// <summary>
+    /// With <c>kernel.metric: localPref</c> routes of this host leave with LOCAL_PREF = 2^31-1-metric: the metric of one that has none
+    /// (<c>kernel.normalMetric</c>). 0 otherwise.
+    /// </summary>
+    public uint NormalMetric { get; init; }
 
     /// <summary>Whether the neighbours sent the Long-Lived Graceful Restart capability: only they are sent stale routes as any other (RFC 9494 section 4.3).</summary>
     public bool LongLived { get; init; }

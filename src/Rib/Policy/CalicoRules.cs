@@ -11,9 +11,6 @@ namespace Rib;
 internal sealed class CalicoRules<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
-    /// <summary>Kernel metrics below it are elevated: what the agent writes for a workload that is being moved here.</summary>
-    private const uint NormalMetric = 1024;
-
     /// <summary>rtm_protocol of the agent's routes to other nodes.</summary>
     private const byte AgentProtocol = 80;
 
@@ -23,12 +20,16 @@ internal sealed class CalicoRules<TPrefix>
     private readonly PrefixTrie<TPrefix, PoolRule> _exported = new();
     private readonly PrefixTrie<TPrefix, BlockRule> _own = new();
 
+    /// <summary>Kernel metrics below it are elevated: what the agent writes for a workload that is being moved here.</summary>
+    private readonly uint _normalMetric;
+
     private sealed record PoolRule(string Text);
 
     private sealed record BlockRule(string Exact, string Elevated, string NotElevated);
 
     internal CalicoRules(PolicyScope scope)
     {
+        _normalMetric = scope.NormalMetricOf(TPrefix.Family);
         foreach (PoolDefinition pool in scope.Pools)
         {
             if (pool.Prefix.TryGet(out TPrefix prefix))
@@ -90,7 +91,7 @@ internal sealed class CalicoRules<TPrefix>
                 return new PolicyResult(true, null, own.Exact);
             }
 
-            bool elevated = fromKernel && attributes.Local!.Value.Metric is > 0 and < NormalMetric;
+            bool elevated = fromKernel && attributes.Local!.Value.Metric is > 0 and uint metric && metric < _normalMetric;
             return new PolicyResult(elevated, null, elevated ? own.Elevated : own.NotElevated);
         }
 

@@ -15,10 +15,12 @@ internal sealed class CompiledMatch<TPrefix>
     private readonly TPrefix[] _pools;
     private readonly AsPathPattern? _asPath;
     private readonly bool _otherFamily;
+    private readonly uint _normalMetric;
 
     internal CompiledMatch(FilterMatch match, PolicyScope scope)
     {
         _match = match;
+        _normalMetric = scope.NormalMetricOf(TPrefix.Family);
         _inside = OfFamily(match.Prefix);
         _exact = OfFamily(match.PrefixExact);
         _notInside = OfFamily(match.NotPrefix);
@@ -103,15 +105,14 @@ internal sealed class CompiledMatch<TPrefix>
             && (_asPath is null || _asPath.IsMatch(attributes.AsPath));
     }
 
-    private static uint MetricOf(PathAttributes attributes)
+    private uint MetricOf(PathAttributes attributes)
     {
-        const uint normal = 1024;
         if (attributes.Source == RouteSource.Bgp)
         {
             return int.MaxValue - Math.Min(attributes.LocalPref ?? RankKey.DefaultLocalPref, int.MaxValue);
         }
 
-        return attributes.Local is { Source: RouteSource.Kernel, Metric: > 0 } kernel ? kernel.Metric : normal;
+        return attributes.Local is { Source: RouteSource.Kernel, Metric: > 0 } kernel ? kernel.Metric : _normalMetric;
     }
 
     private static TPrefix[] OfFamily(IReadOnlyList<Cidr> prefixes)

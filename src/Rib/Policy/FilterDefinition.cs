@@ -50,8 +50,8 @@ public sealed record FilterMatch
     public (int Min, int Max)? PrefixLength { get; init; }
 
     /// <summary>
-    /// The metric that the route has or would have as a kernel route, both bounds included: a kernel route's own (1024 where it has none), 1024 for an
-    /// originated one, 2^31-1-LOCAL_PREF for one learned over BGP.
+    /// The metric that the route has or would have as a kernel route, both bounds included: a kernel route's own (<see cref="PolicyScope.NormalMetricOf"/>
+    /// where it has none), that for an originated one, 2^31-1-LOCAL_PREF for one learned over BGP.
     /// </summary>
     public (uint Min, uint Max)? KernelMetric { get; init; }
 
@@ -125,4 +125,16 @@ public sealed record PolicyScope
 
     /// <summary>Whether <c>routeReflector</c> is configured.</summary>
     public bool RouteReflector { get; init; }
+
+    /// <summary><c>kernel.normalMetric</c> of IPv4: what a route without metric counts as; a kernel route with less is elevated.</summary>
+    public uint NormalMetricV4 { get; init; } = DefaultNormalMetric;
+
+    /// <summary>The same of IPv6.</summary>
+    public uint NormalMetricV6 { get; init; } = DefaultNormalMetric;
+
+    /// <summary>What Calico's agent writes for a workload that is not being moved.</summary>
+    public const uint DefaultNormalMetric = 1024;
+
+    /// <summary>The normal metric of a family.</summary>
+    public uint NormalMetricOf(AfiSafi family) => family == AfiSafi.Ipv6Unicast ? NormalMetricV6 : NormalMetricV4;
 }

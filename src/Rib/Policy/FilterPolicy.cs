@@ -209,7 +209,7 @@ public sealed class FilterPolicy<TPrefix> : IRoutePolicy<TPrefix>
                 string.Create(CultureInfo.InvariantCulture, $"filter {name} rule {i + 1}: {(accept ? "accept" : "reject")}"));
         }
 
-        PolicyContent.AppendFilter(key, filter, scope);
+        PolicyContent.AppendFilter<TPrefix>(key, filter, scope);
         steps.Add(new Step(
             StepKind.Filter, null, rules, filter.Default, $"filter {name}: default {(filter.Default == FilterAction.Accept ? "accept" : "reject")}"));
     }

@@ -28,18 +28,20 @@ internal static class PolicyContent
             }
         }
 
+        key.Append(CultureInfo.InvariantCulture, $" normal={scope.NormalMetricOf(TPrefix.Family)}");
         AppendSet(key, "pools", pools);
         AppendSet(key, "own", own);
     }
 
-    internal static void AppendFilter(StringBuilder key, FilterDefinition filter, PolicyScope scope)
+    internal static void AppendFilter<TPrefix>(StringBuilder key, FilterDefinition filter, PolicyScope scope)
+        where TPrefix : unmanaged, IPrefix<TPrefix>
     {
         // The name is content too: it is what explain and rejectedBy say.
         key.Append(CultureInfo.InvariantCulture, $";filter {Quote(filter.Name)} default={filter.Default}");
         foreach (FilterRule rule in filter.Rules)
         {
             key.Append(CultureInfo.InvariantCulture, $"[{rule.Action}");
-            AppendMatch(key, rule.Match, scope);
+            AppendMatch(key, rule.Match, scope, scope.NormalMetricOf(TPrefix.Family));
             if (rule.Set is not null && rule.Action == FilterAction.Accept)
             {
                 AppendEdit(key, rule.Set);
@@ -49,7 +51,7 @@ internal static class PolicyContent
         }
     }
 
-    private static void AppendMatch(StringBuilder key, FilterMatch match, PolicyScope scope)
+    private static void AppendMatch(StringBuilder key, FilterMatch match, PolicyScope scope, uint normalMetric)
     {
         AppendSet(key, "in", Texts(match.Prefix));
         AppendSet(key, "eq", Texts(match.PrefixExact));
@@ -71,7 +73,7 @@ internal static class PolicyContent
         AppendSet(key, "comm", Texts(match.Community));
         AppendSet(key, "large", Texts(match.LargeCommunity));
         AppendSet(key, "nexthop", Texts(match.NextHop));
-        key.Append(CultureInfo.InvariantCulture, $" len={match.PrefixLength} lp={match.LocalPref} metric={match.KernelMetric} peer={match.PeerType}");
+        key.Append(CultureInfo.InvariantCulture, $" len={match.PrefixLength} lp={match.LocalPref} metric={match.KernelMetric}{(match.KernelMetric is null ? "" : $"/{normalMetric}")} peer={match.PeerType}");
         key.Append(CultureInfo.InvariantCulture, $" path={(match.AsPath is null ? "" : Quote(match.AsPath))} head={string.Join(',', match.AsPathPrefix)}");
     }
 

@@ -9,6 +9,6 @@ public sealed record RibOptions
     /// <summary>Some consumer sends paths beside the best (ADD-PATH): every change of an eligible path is a change of the selection.</summary>
     public bool AllPaths { get; init; }
 
-    /// <summary><c>kernel.metric: localPref</c>: see <see cref="RankKey.ElevatedLocalPref"/>.</summary>
-    public bool ElevatedByLocalPref { get; init; }
+    /// <summary>A path with more LOCAL_PREF is as good as a configured one: see <see cref="RankKey.ElevatedAbove"/>.</summary>
+    public uint ElevatedAbove { get; init; } = uint.MaxValue;
 }

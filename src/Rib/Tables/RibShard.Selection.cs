@@ -227,7 +227,7 @@ public sealed partial class RibShard<TPrefix>
         return new RankInfo
         {
             Attributes = attributes,
-            Rank = RankKey.Compute(attributes, canonical, _options.ElevatedByLocalPref),
+            Rank = RankKey.Compute(attributes, canonical, _options.ElevatedAbove),
             NextHop = Resolve(attributes, canonical),
         };
     }

@@ -30,6 +30,8 @@ public sealed class DiffTests
     [TestCase("name: p,", "name: r,", "peer r Add|peer p Remove")]
     [TestCase("action: accept", "action: reject", "filter f Change|peer q Refresh")]
     [TestCase("version: 1", "version: 1\npools: [{ name: x, cidr: 10.9.0.0/16 }]", "pool x Add|peer p Refresh|peer q Refresh")]
+    [TestCase("version: 1", "version: 1\nkernel: { metric: localPref, normalMetric: 5000 }", "kernel  Change|peer p Refresh|peer q Refresh")]
+    [TestCase("version: 1", "version: 1\nkernel: { normalMetric: 5000 }", "kernel  Change|peer p Refresh|peer q Refresh")]
     [TestCase("version: 1", "version: 1\nlisten: { port: 1179 }", "listen  Change")]
     public void A_change_costs_no_more_than_it_must(string from, string to, string expected) =>
         Assert.That(string.Join('|', Changes(from, to)), Is.EqualTo(expected));

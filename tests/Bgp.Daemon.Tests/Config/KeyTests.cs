@@ -58,6 +58,8 @@ public sealed class KeyTests
     [TestCase("kernel: { protocol: 80 }")]
     [TestCase("kernel: { metric: localPref }")]
     [TestCase("kernel: { metric: 32 }")]
+    [TestCase("kernel: { normalMetric: 5000 }")]
+    [TestCase("kernel: { normalMetric: { ipv6: 80 } }")]
     [TestCase("kernel: { ecmp: false }")]
     [TestCase("kernel: { maxPaths: 2 }")]
     [TestCase("kernel: { persist: false }")]

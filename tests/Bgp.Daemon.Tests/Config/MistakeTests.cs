@@ -72,6 +72,7 @@ public sealed class MistakeTests
     [TestCase(Head + "filters: { f: { rules: [ { set: { prepend: 17 }, action: accept } ] } }\n", "f:3:44: error: filters.f.rules[0].set.prepend: '17' is not how often our AS number is prepended (0-16), or a list of AS numbers")]
     [TestCase(Head + "filters: { f: { rules: [ { set: { prepend: [0] }, action: accept } ] } }\n", "f:3:45: error: filters.f.rules[0].set.prepend[0]: '0' is not an AS number (1-4294967295 or 1.10)")]
     [TestCase(Head + "filters: { f: { rules: [ { set: { prepend: [] }, action: accept } ] } }\n", "f:3:44: error: filters.f.rules[0].set.prepend: 0 AS numbers; a list has 1-16")]
+    [TestCase(Head + "kernel: { normalMetric: { ipv4: 5000, ipv6: 0 } }\n", "f:3:45: error: kernel.normalMetric.ipv6: '0' is not a number from 1 to 2147483647")]
     [TestCase("version: 1\nnode: { name: a, asn: 1, ipv4: 10.0.0.0/24 }\n", "f:2:32: error: node.ipv4: 10.0.0.0/24 is the subnet; it should be this node's address in it")]
     public void A_mistake_has_one_line_that_says_where_and_what_to_write(string text, string line) =>
         Assert.That(ConfigReader.Parse(text, "f").Issues.Select(static issue => issue.ToString()), Is.EqualTo(new[] { line }));

@@ -22,6 +22,8 @@ public sealed class EquivalenceTests
     [TestCase("tor", "bird.cfg")]
     [TestCase("before332", "bird.cfg")]
     [TestCase("operations", "bird.cfg")]
+    [TestCase("priorities", "bird.cfg")]
+    [TestCase("priorities", "bird6.cfg")]
     public void Imported_filters_decide_and_change_as_the_code_does(string scenario, string file)
     {
         string path = ImportTests.Corpus(scenario, file);
@@ -119,14 +121,14 @@ public sealed class EquivalenceTests
         {
             foreach (string device in new[] { "cali123", "eth0", "tunl0", "vxlan.calico", "wg.cali", "bpfin.cali" })
             {
-                foreach (uint metric in new uint[] { 0, 100, 512, 1023, 1024, 2000 })
+                foreach (uint metric in new uint[] { 0, 79, 80, 100, 512, 1023, 1024, 2000, 4999, 5000 })
                 {
                     yield return new Route(RouteSource.Kernel, net, device, metric, 0, [], false, false);
                 }
             }
 
             yield return new Route(RouteSource.Originate, net, "", 0, 0, [], false, false);
-            foreach (uint localPref in new uint[] { 100, 2147482622, 2147482623, 2147482624, 2147483135, 2147483547 })
+            foreach (uint localPref in new uint[] { 100, 2147478647, 2147478648, 2147482622, 2147482623, 2147482624, 2147483135, 2147483547, 2147483567, 2147483568 })
             {
                 yield return new Route(RouteSource.Bgp, net, "", 0, localPref, [], false, false);
                 yield return new Route(RouteSource.Bgp, net, "", 0, localPref, [65001, 65010, 7], true, true);

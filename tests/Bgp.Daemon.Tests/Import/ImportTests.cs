@@ -141,6 +141,35 @@ public sealed class ImportTests
     }
 
     [Test]
+    public void A_normal_route_priority_of_each_family_is_taken_over()
+    {
+        ConfigModel both = Model(Corpus("priorities"), Corpus("priorities", "bird6.cfg"));
+        ConfigModel one = Model(Corpus("priorities", "bird6.cfg"));
+        Assert.Multiple(() =>
+        {
+            Assert.That((both.Kernel.MetricMode, both.Kernel.NormalMetricV4, both.Kernel.NormalMetricV6), Is.EqualTo((KernelMetricMode.LocalPref, 5000u, 80u)));
+            Assert.That((one.Kernel.NormalMetricV4, one.Kernel.NormalMetricV6), Is.EqualTo((1024u, 80u)));
+            Assert.That(Run(Corpus("mesh")).Yaml, Does.Not.Contain("normalMetric"), "Calico's default is the default");
+        });
+    }
+
+    [TestCase("bgp_local_pref > 2147478647", "bgp_local_pref > 2147478646", "normal route priority is 5001 here and 5000 elsewhere")]
+    [TestCase("krt_metric = 5000; }", "krt_metric = 5001; }", "normal route priority is 5001 here and 5000 elsewhere")]
+    public void Filters_that_speak_of_two_normal_route_priorities_are_refused(string was, string now, string expected)
+    {
+        string folder = Directory.CreateTempSubdirectory("pipit-priorities-").FullName;
+        foreach (string file in new[] { "bird.cfg", "bird_aggr.cfg", "bird_ipam.cfg" })
+        {
+            File.WriteAllText(Path.Combine(folder, file), File.ReadAllText(Corpus("priorities", file)).Replace(was, now, StringComparison.Ordinal));
+        }
+
+        BirdImportResult result = Run(Path.Combine(folder, "bird.cfg"));
+        Directory.Delete(folder, recursive: true);
+        Assert.That(result.Issues.Select(static issue => issue.Text), Is.Not.Empty.And.All.Contains(expected));
+        Assert.That(result.Issues, Has.All.Property("Line").GreaterThan(1));
+    }
+
+    [Test]
     public void Before_metrics_were_announced_there_are_none()
     {
         ConfigModel model = Model(Corpus("before332"));

@@ -49,7 +49,35 @@ public sealed class PlainExportTests
         Assert.That((type, string.Join(' ', asns)), Is.EqualTo((AsSegment.Sequence, expected)));
     }
 
-    private static byte[] Export(byte[] received, PeerKind source, PeerKind target, NextHopMode mode, PolicyEdit? edit)
+    [TestCase(0u, 0u, 100u)]
+    [TestCase(0u, 700u, 100u)]
+    [TestCase(1024u, 0u, 2147482623u)]
+    [TestCase(5000u, 0u, 2147478647u)]
+    [TestCase(5000u, 700u, 2147482947u)]
+    public void A_route_of_this_host_leaves_with_what_its_metric_or_the_normal_one_leaves(uint normalMetric, uint metric, uint expected)
+    {
+        byte[] buffer = new byte[1024];
+        PathAttributesBuilder builder = PathAttributesBuilder.Originate(buffer, Origin.Igp, default);
+        builder.SetLocal(new LocalRouteInfo(RouteSource.Kernel, 3, metric, "cali1", default));
+        byte[] sent = Export(builder.Build().ToArray(), PeerKind.Local, PeerKind.Ibgp, NextHopMode.Auto, edit: null, normalMetric);
+        Assert.That(PathAttributes.Decode(sent[23..(23 + BinaryPrimitives.ReadUInt16BigEndian(sent.AsSpan(21)))]).LocalPref, Is.EqualTo(expected));
+    }
+
+    [TestCase(0u, 4000000000u, 100ul)]
+    [TestCase(1024u, 2147482623u, 100ul)]
+    [TestCase(1024u, 2147482624u, 200ul)]
+    [TestCase(5000u, 2147478647u, 100ul)]
+    [TestCase(5000u, 2147478648u, 200ul)]
+    [TestCase(80u, 2147482624u, 100ul)]
+    public void A_path_is_as_good_as_an_own_prefix_above_what_the_normal_metric_leaves(uint normalMetric, uint localPref, ulong expected)
+    {
+        byte[] buffer = new byte[1024];
+        PathAttributesBuilder builder = PathAttributesBuilder.Originate(buffer, Origin.Igp, IpAddr.V4(1));
+        builder.SetLocalPref(localPref);
+        Assert.That(RankKey.Compute(PathAttributes.Decode(builder.Build().ToArray()), RankKey.ElevatedAbove(normalMetric)) >> 51, Is.EqualTo(expected));
+    }
+
+    private static byte[] Export(byte[] received, PeerKind source, PeerKind target, NextHopMode mode, PolicyEdit? edit, uint normalMetric = 0)
     {
         AttributeTable attributes = new();
         RibShard<Ipv4Prefix> shard = new(attributes, new AlwaysResolved(static _ => false), new RibOptions());
@@ -62,6 +90,7 @@ public sealed class PlainExportTests
             Policy = "test",
             ClusterId = 0x01020304,
             NextHopMode = mode,
+            NormalMetric = normalMetric,
             Self = IpAddr.V4(0xC0000201),
         };
         UpdateGroup<Ipv4Prefix> group = new(key, shard, attributes, new Accepting(edit));

@@ -80,6 +80,33 @@ public sealed class CalicoExportTests
         }
     }
 
+    [TestCase(4999u, true)]
+    [TestCase(5000u, false)]
+    [TestCase(0u, false)]
+    public void A_route_inside_an_own_block_is_elevated_below_the_normal_metric_of_its_family(uint metric, bool expected)
+    {
+        PolicyScope scope = Scope with { NormalMetricV4 = 5000, NormalMetricV6 = 80 };
+        FilterPolicy<Ipv4Prefix> policy = new(["calico-export"], PolicyDirection.Export, false, scope);
+        Assert.That(policy.Evaluate(Ipv4Prefix.Parse("10.244.1.5/32"), FromKernel(metric: metric), new PolicyContext(Self, Ibgp)).Accept, Is.EqualTo(expected));
+        Assert.That(policy.ContentKey, Is.Not.EqualTo(new FilterPolicy<Ipv4Prefix>(["calico-export"], PolicyDirection.Export, false, Scope).ContentKey));
+        Assert.That(
+            new FilterPolicy<Ipv4Prefix>(["calico-export"], PolicyDirection.Export, false, Scope with { NormalMetricV6 = 80 }).ContentKey,
+            Is.EqualTo(new FilterPolicy<Ipv4Prefix>(["calico-export"], PolicyDirection.Export, false, Scope).ContentKey), "the other family's number is no content of this one");
+    }
+
+    [Test]
+    public void A_route_without_metric_matches_the_normal_metric_of_its_family()
+    {
+        FilterRule rule = new(new FilterMatch { KernelMetric = (80, 80) }, null, FilterAction.Accept);
+        PolicyScope scope = Scope with { NormalMetricV4 = 5000, NormalMetricV6 = 80, Filters = new Dictionary<string, FilterDefinition> { ["f"] = new() { Name = "f", Rules = [rule] } } };
+        PolicyContext context = new(Self, Ibgp);
+        Assert.That(new FilterPolicy<Ipv6Prefix>(["f"], PolicyDirection.Export, false, scope).Evaluate(Ipv6Prefix.Parse("fd00::/64"), Originated(), context).Accept, Is.True);
+        Assert.That(new FilterPolicy<Ipv4Prefix>(["f"], PolicyDirection.Export, false, scope).Evaluate(Ipv4Prefix.Parse("10.244.1.0/26"), Originated(), context).Accept, Is.False);
+        Assert.That(
+            new FilterPolicy<Ipv6Prefix>(["f"], PolicyDirection.Export, false, scope).ContentKey,
+            Is.Not.EqualTo(new FilterPolicy<Ipv6Prefix>(["f"], PolicyDirection.Export, false, scope with { NormalMetricV6 = 81 }).ContentKey));
+    }
+
     [TestCase("vxlan.calico", true, false)]
     [TestCase("tunl0", true, false)]
     [TestCase("agent gateway", true, false)]

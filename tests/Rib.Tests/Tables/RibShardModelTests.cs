@@ -216,7 +216,7 @@ public sealed class RibShardModelTests
                 .Select(item => (Item: item, Set: attributes.Get(item.Value.Attr), State: resolver.Resolve(attributes.Get(item.Value.Attr).NextHop)))
                 .Where(static item => item.State.Resolved)
                 .Select(item => (
-                    new Candidate(RankKey.Compute(item.Set, false), item.Set.Summary, peers.Single(peer => peer.Index == item.Item.Key.Peer), item.State.Metric, item.Item.Key.PathId),
+                    new Candidate(RankKey.Compute(item.Set), item.Set.Summary, peers.Single(peer => peer.Index == item.Item.Key.Peer), item.State.Metric, item.Item.Key.PathId),
                     item.Item.Key.Peer,
                     item.Item.Value.Attr))];
             string selected = "";
