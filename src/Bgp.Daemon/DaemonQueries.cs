@@ -20,7 +20,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
     public IReadOnlyCollection<string> PeerNames => [.. daemon.Peers.All.Select(static session => session.Settings.Name)];
 
     /// <inheritdoc/>
-    public string? FindPeer(string nameOrAddress) => daemon.Peers.Find(nameOrAddress)?.Settings.Name;
+    public IReadOnlyList<string> FindPeers(string nameOrAddress) => [.. daemon.Peers.FindAll(nameOrAddress).Select(static session => session.Settings.Name)];
 
     private DateTimeOffset Now => daemon.Time.GetUtcNow();
 
@@ -274,7 +274,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
         while (true)
         {
             Task next = daemon.StateVersion.Next;
-            PeerSession[] wanted = [.. daemon.Peers.All.Where(session => peer is null ? !session.IsAdminDown && !session.IsDynamic : session.Settings.Name == peer || session.Settings.Address.ToString() == peer)];
+            PeerSession[] wanted = [.. daemon.Peers.All.Where(session => peer is null ? !session.IsAdminDown && !session.IsDynamic : session.Settings.Name == peer)];
             if ((wanted.Length > 0 || peer is null) && Array.TrueForAll(wanted, static session => session.State == SessionState.Established))
             {
                 return true;

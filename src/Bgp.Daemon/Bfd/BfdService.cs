@@ -30,6 +30,9 @@ internal sealed class BfdService : IDisposable
     private readonly BfdTable _table;
     private readonly Lock _gate = new();
     private readonly Queue<Action<long>> _commands = new();
+
+    /// <summary>Sessions that are attached to, by what they watch: their parameters do not tell them apart.</summary>
+    private readonly Dictionary<BfdTarget, Shared> _shared = [];
     private readonly EventFd _wake = new();
     private readonly bool[] _needed = new bool[BfdSockets.Receivers];
     private readonly int[] _lastError = new int[BfdSockets.Receivers];
@@ -55,14 +58,35 @@ internal sealed class BfdService : IDisposable
     /// <summary>Packets that were ignored for a reason.</summary>
     internal long Ignored(BfdVerdict verdict) => _table.Ignored(verdict);
 
-    /// <summary>Starts a session. <paramref name="changed"/> is called on the BFD thread and must not block.</summary>
+    /// <summary>
+    /// Starts a session, or joins the one that watches the same: two peers on one address share it, since the other side has one for the path (RFC 5882 section 2).
+    /// <paramref name="changed"/> is called on the BFD thread and must not block.
+    /// </summary>
     internal BfdPeer Attach(string name, BfdTarget target, Action<BfdPeer, BfdChange> changed)
     {
-        BfdPeer peer = new(name, target, (peer, change) =>
+        Shared shared;
+        lock (_shared)
         {
-            Log.BfdState(_log, peer.Name, change.From, change.To, change.Diagnostic);
-            changed(peer, change);
-        });
+            if (_shared.TryGetValue(KeyOf(target), out Shared? known))
+            {
+                known.Owners = [.. known.Owners, changed];
+                Configure(known.Peer, target);
+                return known.Peer;
+            }
+
+            shared = new Shared { Owners = [changed] };
+            shared.Peer = new BfdPeer(name, target, (peer, change) =>
+            {
+                Log.BfdState(_log, peer.Name, change.From, change.To, change.Diagnostic);
+                foreach (Action<BfdPeer, BfdChange> owner in shared.Owners)
+                {
+                    owner(peer, change);
+                }
+            });
+            _shared.Add(KeyOf(target), shared);
+        }
+
+        BfdPeer peer = shared.Peer;
         Post(now =>
         {
             int receiver = BfdSockets.ReceiverOf(target);
@@ -76,8 +100,38 @@ internal sealed class BfdService : IDisposable
     /// <summary>New parameters for a running session; its addresses stay.</summary>
     internal void Configure(BfdPeer peer, BfdTarget target) => Post(now => _table.Configure(peer, target, now));
 
-    /// <summary>Ends a session in good order: the neighbour is told that an operator did it.</summary>
-    internal void Detach(BfdPeer peer) => Post(now => _table.Remove(peer, now));
+    /// <summary>Lets go of a session. With its last owner it ends in good order: the neighbour is told that an operator did it.</summary>
+    internal void Detach(BfdPeer peer, Action<BfdPeer, BfdChange> changed)
+    {
+        lock (_shared)
+        {
+            (BfdTarget key, Shared? shared) = _shared.FirstOrDefault(item => item.Value.Peer == peer);
+            if (shared is null)
+            {
+                return;
+            }
+
+            shared.Owners = [.. shared.Owners.Where(owner => owner != changed)];
+            if (shared.Owners.Length > 0)
+            {
+                return;
+            }
+
+            _shared.Remove(key);
+        }
+
+        Post(now => _table.Remove(peer, now));
+    }
+
+    private static BfdTarget KeyOf(BfdTarget target) => target with { Parameters = default };
+
+    private sealed class Shared
+    {
+        internal BfdPeer Peer { get; set; } = null!;
+
+        /// <summary>Replaced as a whole, and read by the BFD thread.</summary>
+        internal volatile Action<BfdPeer, BfdChange>[] Owners = [];
+    }
 
     /// <summary>Tells every neighbour that the end of this process is no fault, and ends the thread.</summary>
     public void Dispose()

@@ -85,7 +85,7 @@ public sealed record ConfigModel
     /// <summary>The kernel's routing table.</summary>
     public KernelConfig Kernel { get; init; } = new();
 
-    /// <summary>All peers with an address: <c>peers[]</c> in order, then the mesh. Names and (address, interface) pairs are unique.</summary>
+    /// <summary>All peers with an address: <c>peers[]</c> in order, then the mesh. Names are unique, and so is what address, interface and port make together.</summary>
     public ConfigList<PeerConfig> Peers { get; init; } = [];
 
     /// <summary>Ranges that peers may come from.</summary>

@@ -148,7 +148,7 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
     private void Peers(List<(PeerConfig Peer, Node At)> peers)
     {
         Dictionary<string, Node> names = new(StringComparer.Ordinal);
-        Dictionary<(IpAddr, string), string> addresses = [];
+        Dictionary<(IpAddr, string), List<PeerConfig>> addresses = [];
         Dictionary<string, string> birdNames = new(StringComparer.Ordinal);
         foreach ((PeerConfig peer, Node at) in peers)
         {
@@ -165,9 +165,14 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
 
             if (!peer.Address.IsNone)
             {
-                if (!addresses.TryAdd((peer.Address, peer.Interface), peer.Name) && addresses[(peer.Address, peer.Interface)] != peer.Name)
+                if (addresses.TryGetValue((peer.Address, peer.Interface), out List<PeerConfig>? others))
                 {
-                    sink.Error(addressAt, $"peer '{peer.Name}' has the address {peer.Address} of peer '{addresses[(peer.Address, peer.Interface)]}'");
+                    OneAddress(peer, others, at, addressAt);
+                    others.Add(peer);
+                }
+                else
+                {
+                    addresses.Add((peer.Address, peer.Interface), [peer]);
                 }
 
                 PeerAddress(peer, addressAt);
@@ -182,6 +187,43 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
         }
     }
 
+    /// <summary>Several daemons of one host are told apart by their ports; what belongs to the address can only be one thing.</summary>
+    private void OneAddress(PeerConfig peer, List<PeerConfig> others, Node at, Node addressAt)
+    {
+        Node? Place(params ReadOnlySpan<string> keys) => at.At(keys) ?? (peer.Group.Length > 0 ? root.At("peerGroups", peer.Group).At(keys) : null);
+
+        foreach (PeerConfig other in others.Where(other => other.Name != peer.Name))
+        {
+            if (other.Port == peer.Port)
+            {
+                sink.Error(addressAt, $"peer '{peer.Name}' has the address {peer.Address} and the port {peer.Port} of peer '{other.Name}'");
+                return;
+            }
+
+            // A secret that cannot be read is a warning of its own.
+            if (peer.Md5?.Value != other.Md5?.Value && peer.Md5?.Error is null && other.Md5?.Error is null)
+            {
+                sink.Error(Place("auth", "md5") ?? addressAt, $"peer '{peer.Name}': auth.md5 is not that of peer '{other.Name}' with the same address, by which TCP knows passwords");
+                return;
+            }
+
+            if (!peer.ReachableBy.IsNone && !other.ReachableBy.IsNone && peer.ReachableBy != other.ReachableBy)
+            {
+                sink.Error(Place("reachableBy") ?? addressAt, $"peer '{peer.Name}': reachableBy is not that of peer '{other.Name}' with the same address");
+                return;
+            }
+
+            if (peer.Bfd is { } bfd && other.Bfd is { } theirs && bfd != theirs)
+            {
+                sink.Error(Place("bfd") ?? addressAt, $"peer '{peer.Name}': bfd is not that of peer '{other.Name}' with the same address, with which it shares the session");
+                return;
+            }
+        }
+    }
+
+    /// <summary>Whether somebody can have the address.</summary>
+    internal static bool IsHost(IpAddr address) => !address.IsMulticast && !address.IsUnspecified && address != s_broadcast;
+
     private void PeerAddress(PeerConfig peer, Node at)
     {
         if (peer.Address.IsLinkLocal && peer.Interface.Length == 0)
@@ -189,7 +231,7 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
             sink.Error(at, $"peer '{peer.Name}': a link-local address needs 'interface'");
         }
 
-        if (peer.Address.IsMulticast || peer.Address.IsUnspecified || peer.Address == s_broadcast)
+        if (!IsHost(peer.Address))
         {
             sink.Error(at, $"peer '{peer.Name}': {peer.Address} is not the address of a host");
         }

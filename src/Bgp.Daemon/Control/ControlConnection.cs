@@ -91,15 +91,21 @@ internal sealed class ControlConnection(
         return words + (r.Verb == "shutdown" && r.Flag ? " --hard" : "") + (r.Verb == "reload" && r.Seconds is { } seconds ? $" --confirm {seconds}s" : "");
     }
 
-    private string? Name(string? nameOrAddress) => nameOrAddress is null ? null : queries.FindPeer(nameOrAddress);
+    private string? Name(string? nameOrAddress) => nameOrAddress is null ? null : queries.FindPeers(nameOrAddress) is [var name, ..] ? name : null;
 
     private void Dispatch(RequestDto r, CancellationTokenSource cancel)
     {
         foreach (string? peer in (ReadOnlySpan<string?>)[r.Peer, r.To, r.Routes?.From, r.Routes?.Received, r.Routes?.To])
         {
-            if (peer is not null && queries.FindPeer(peer) is null)
+            if (peer is null)
             {
-                Fail(1, $"no peer '{peer}'{ConfigText.Suggest(peer, queries.PeerNames)}");
+                continue;
+            }
+
+            IReadOnlyList<string> found = queries.FindPeers(peer);
+            if (found.Count != 1)
+            {
+                Fail(1, found.Count == 0 ? $"no peer '{peer}'{ConfigText.Suggest(peer, queries.PeerNames)}" : $"{peer} is the address of {found.Count} peers; give a name: {string.Join(", ", found)}");
                 return;
             }
         }

@@ -28,15 +28,15 @@ public sealed record Caller(uint Uid, int Pid, string? Reason);
 /// <summary>
 /// What the control socket may ask of the daemon. Called on the control server's own threads, many at once. Answers come from snapshots
 /// that the RIB publishes: none of the Get methods may wait for a long turn of the RIB, and a stream takes its rows in bounded pieces.
-/// Peers are given by name: the server asks <see cref="FindPeer"/> for it first, so that unknown ones never get to the other methods.
+/// Peers are given by name: the server asks <see cref="FindPeers"/> for it first, so that unknown and ambiguous ones never get to the other methods.
 /// </summary>
 public interface IDaemonQueries
 {
     /// <summary>Configured names and those of dynamic peers.</summary>
     IReadOnlyCollection<string> PeerNames { get; }
 
-    /// <summary>The name of the peer that has this name or this address, or null.</summary>
-    string? FindPeer(string nameOrAddress);
+    /// <summary>The name of the peer that has this name, else of those that have this address.</summary>
+    IReadOnlyList<string> FindPeers(string nameOrAddress);
 
     /// <summary>The daemon.</summary>
     StatusDto GetStatus();

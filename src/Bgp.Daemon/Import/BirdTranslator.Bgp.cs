@@ -131,7 +131,7 @@ internal sealed partial class BirdTranslator
         }
 
         peer.Asn = Asn(words[i + 1]);
-        return true;
+        return Config.ConfigValidator.IsHost(peer.Address) ? true : throw new BirdSyntaxException(address.Place, $"{peer.Name}: {peer.Address} is not the address of a host");
     }
 
     private static void Complete(BirdPeer peer)

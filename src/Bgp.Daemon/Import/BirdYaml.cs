@@ -356,7 +356,7 @@ internal sealed class BirdYaml(BirdImportOptions options, IssueSink sink, Dictio
 
     private void Peers(uint asn)
     {
-        Dictionary<IpAddr, BirdPeer> addresses = [];
+        Dictionary<(IpAddr, int), BirdPeer> addresses = [];
         foreach (BirdPeer peer in all.SelectMany(static facts => facts.Peers))
         {
             if (addresses.Count == 0)
@@ -364,9 +364,15 @@ internal sealed class BirdYaml(BirdImportOptions options, IssueSink sink, Dictio
                 Line(0, "peers:");
             }
 
-            if (!addresses.TryAdd(peer.Address, peer))
+            if (!addresses.TryAdd((peer.Address, peer.Port), peer))
             {
-                Error(peer.Place, $"{peer.Name} has the address {peer.Address} of {addresses[peer.Address].Name}: two sessions with one address are not understood");
+                Error(peer.Place, $"{peer.Name} has the address {peer.Address} and the port {peer.Port} of {addresses[(peer.Address, peer.Port)].Name}: only different ports can be told apart");
+                continue;
+            }
+
+            if (addresses.Values.FirstOrDefault(other => other.Address == peer.Address && other.Password != peer.Password) is { } keyed)
+            {
+                Error(peer.Place, $"{peer.Name} has another password than {keyed.Name} with the same address, by which TCP knows passwords");
                 continue;
             }
 

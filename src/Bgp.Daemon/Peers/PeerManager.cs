@@ -6,7 +6,7 @@ using Bgp.Protocol;
 namespace Bgp.Daemon.Peers;
 
 /// <summary>All peers, configured and dynamic, and the listeners that their connections come in on.</summary>
-internal sealed class PeerManager : IPeerOwner, IDisposable
+internal sealed partial class PeerManager : IPeerOwner, IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, PeerSession> _byName = new(StringComparer.Ordinal);
@@ -43,16 +43,26 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         }
     }
 
-    internal PeerSession? Find(string nameOrAddress)
+    /// <summary>The peer of that name.</summary>
+    internal PeerSession? Find(string name)
+    {
+        lock (_gate)
+        {
+            return _byName.GetValueOrDefault(name);
+        }
+    }
+
+    /// <summary>The peer of that name, else those with that address.</summary>
+    internal PeerSession[] FindAll(string nameOrAddress)
     {
         lock (_gate)
         {
             if (_byName.TryGetValue(nameOrAddress, out PeerSession? session))
             {
-                return session;
+                return [session];
             }
 
-            return IpAddr.TryParse(nameOrAddress, out IpAddr address) && _byAddress.TryGetValue(address, out List<PeerSession>? list) ? list[0] : null;
+            return IpAddr.TryParse(nameOrAddress, out IpAddr address) && _byAddress.TryGetValue(address, out List<PeerSession>? list) ? [.. list] : [];
         }
     }
 
@@ -226,6 +236,7 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
             _stopping = true;
         }
 
+        _identifying.Cancel();
         _listeners.ForEach(static listener => listener.Dispose());
         foreach (PeerSession session in All)
         {
@@ -236,6 +247,7 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _identifying.Cancel();
         _listeners.ForEach(static listener => listener.Dispose());
         foreach (PeerSession session in All)
         {
@@ -376,61 +388,6 @@ internal sealed class PeerManager : IPeerOwner, IDisposable
         {
             Log.PeerUnusable(Context.Log, name, $"the listener refuses its password: {exception.Words()}");
         }
-    }
-
-    /// <summary>A neighbour, known or not, has opened a connection.</summary>
-    internal void Accept(ITransport transport, IpAddr remote)
-    {
-        PeerSession? session = null;
-        PeerSession? evicted = null;
-        DynamicRange? full = null;
-        lock (_gate)
-        {
-            if (!_stopping)
-            {
-                session = _byAddress.TryGetValue(remote, out List<PeerSession>? list) ? Choose(list, transport) : AddDynamic(remote, out evicted, out full);
-            }
-        }
-
-        evicted?.Remove(default, "gone");
-        if (session is null)
-        {
-            if (_refusals.IsDue(out long skipped))
-            {
-                string more = skipped == 0 ? "" : $" ({skipped} more like this were not logged)";
-                if (full is not null)
-                {
-                    Log.RangeFull(Context.Log, remote.ToString(), full.Config.Range.ToString(), full.Config.Limit, more);
-                }
-                else
-                {
-                    Log.UnknownPeer(Context.Log, remote.ToString(), more);
-                }
-            }
-
-            Refusal.Send(transport, full is null ? CeaseSubcode.ConnectionRejected : CeaseSubcode.OutOfResources);
-            return;
-        }
-
-        session.Incoming(transport);
-    }
-
-    /// <summary>Several peers with one address differ in the address of ours that they talk to; link-local ones are known by their interface.</summary>
-    private static PeerSession? Choose(List<PeerSession> list, ITransport transport)
-    {
-        if (list[0].Settings.Address.IsLinkLocal)
-        {
-            int scope = transport.RemoteScope;
-            return list.Find(session => DaemonContext.InterfaceIndex(session.Settings.Interface) == scope);
-        }
-
-        if (list.Count > 1)
-        {
-            IpAddr address = transport.LocalAddress;
-            return list.Find(session => session.Settings.SourceAddress == address) ?? list[0];
-        }
-
-        return list[0];
     }
 
     /// <summary>

@@ -46,7 +46,7 @@ internal sealed partial class PeerSession
         {
             if (Bfd is not null)
             {
-                service.Detach(Bfd);
+                service.Detach(Bfd, BfdChanged);
             }
 
             Bfd = target is null ? null : service.Attach(Settings.Name, target, BfdChanged);

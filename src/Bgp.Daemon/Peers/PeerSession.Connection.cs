@@ -172,6 +172,7 @@ internal sealed partial class PeerSession
             if (!error.IsError)
             {
                 _opensReceived[(int)side] = open;
+                KnownRouterId = connection.Incoming ? KnownRouterId : open.RouterId;
 
                 // RFC 8654 section 4: from the moment both capabilities were seen.
                 connection.MaxMessageLength = negotiated.MaxMessageLength;

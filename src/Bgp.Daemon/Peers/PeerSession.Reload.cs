@@ -67,6 +67,12 @@ internal sealed partial class PeerSession
         IsAdminDown = settings.Disabled || (IsAdminDown && !was.Disabled);
         AdminReason = IsAdminDown ? AdminReason : null;
         Settings = settings;
+        if (was.Port != settings.Port)
+        {
+            // Another daemon of the host.
+            (KnownRouterId, _attempts) = (0, 0);
+        }
+
         _fsm = NewFsm();
         LastError = settings.Unusable ?? LastError;
         if (!IsAdminDown && runs)

@@ -49,6 +49,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     private Loss _loss;
     private SessionState _reported;
     private string _connectFailure = "";
+    private int _attempts;
 
     internal PeerSession(PeerSettings settings, ushort index, IPeerOwner owner)
     {
@@ -90,6 +91,17 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
     /// <summary>Whether a connection was made once, in either direction: the neighbour is there, though it may not want a session yet.</summary>
     internal bool HasAnswered { get; private set; }
+
+    /// <summary>
+    /// The BGP Identifier of the neighbour in the latest session, or on a connection that we opened, which went to its very port; host order, 0 before the first.
+    /// </summary>
+    internal uint KnownRouterId { get; private set; }
+
+    /// <summary>Whether there is a connection with the neighbour, whatever has been said on it.</summary>
+    internal bool IsConnected => State >= SessionState.OpenSent;
+
+    /// <summary>Whether an attempt of ours to connect has come to nothing since the latest session.</summary>
+    internal bool HasFailedToConnect => _attempts > 1 || (_attempts == 1 && _connecting is null && !IsConnected);
 
     /// <summary>The state before the present one, for those who are told of the change.</summary>
     internal SessionState StateBefore { get; private set; }
@@ -475,6 +487,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
             case SessionActionKind.Connect:
                 _connecting?.Cancel();
                 _connecting = new CancellationTokenSource();
+                _attempts++;
                 CancellationToken cancel = _connecting.Token;
 
                 // Off the lock: creating and connecting a socket are system calls.

@@ -146,6 +146,8 @@ public sealed class CliTests
     {
         Assert.That(Run("peer", "10.0.0.250").Out, Is.EqualTo(Run("peer", "rr1").Out));
         Assert.That(Run("peer", "10.0.0.250", "restart", "--reason", "by address").Code, Is.Zero);
+        Assert.That(Run("peer", "10.0.0.252").Error, Does.Contain("10.0.0.252 is the address of 2 peers; give a name: rr1, tor1"));
+        Assert.That(Run("peer", "10.0.0.252", "restart").Code, Is.EqualTo(1));
         Assert.That(_fixture.Queries.Commands, Is.EqualTo(new[] { "rr1 Restart by address" }));
         Assert.That(Run("peer", "10.0.0.251").Error, Does.Contain("no peer '10.0.0.251'"));
     }

@@ -73,6 +73,14 @@ public sealed class MistakeTests
     [TestCase(Head + "filters: { f: { rules: [ { set: { prepend: [0] }, action: accept } ] } }\n", "f:3:45: error: filters.f.rules[0].set.prepend[0]: '0' is not an AS number (1-4294967295 or 1.10)")]
     [TestCase(Head + "filters: { f: { rules: [ { set: { prepend: [] }, action: accept } ] } }\n", "f:3:44: error: filters.f.rules[0].set.prepend: 0 AS numbers; a list has 1-16")]
     [TestCase(Head + "kernel: { normalMetric: { ipv4: 5000, ipv6: 0 } }\n", "f:3:45: error: kernel.normalMetric.ipv6: '0' is not a number from 1 to 2147483647")]
+    [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2, asn: 64512, auth: { md5: { file: /proc/sys/kernel/ostype } } },\n  { name: y, address: 10.0.0.2, port: 180, asn: 64512, auth: { md5: { file: /proc/sys/kernel/overflowuid } } } ]\n",
+        "f:4:69: error: peer 'y': auth.md5 is not that of peer 'x' with the same address, by which TCP knows passwords")]
+    [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2, asn: 64512, auth: { md5: { file: /proc/sys/kernel/ostype } } },\n  { name: y, address: 10.0.0.2, port: 180, asn: 64512 } ]\n",
+        "f:4:23: error: peer 'y': auth.md5 is not that of peer 'x' with the same address, by which TCP knows passwords")]
+    [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2, asn: 64512, bfd: {} },\n  { name: y, address: 10.0.0.2, port: 180, asn: 64512, bfd: { multiplier: 5 } } ]\n",
+        "f:4:61: error: peer 'y': bfd is not that of peer 'x' with the same address, with which it shares the session")]
+    [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2, asn: 64512, reachableBy: 10.0.0.7 },\n  { name: y, address: 10.0.0.2, port: 180, asn: 64512, reachableBy: 10.0.0.8 } ]\n",
+        "f:4:69: error: peer 'y': reachableBy is not that of peer 'x' with the same address")]
     [TestCase("version: 1\nnode: { name: a, asn: 1, ipv4: 10.0.0.0/24 }\n", "f:2:32: error: node.ipv4: 10.0.0.0/24 is the subnet; it should be this node's address in it")]
     public void A_mistake_has_one_line_that_says_where_and_what_to_write(string text, string line) =>
         Assert.That(ConfigReader.Parse(text, "f").Issues.Select(static issue => issue.ToString()), Is.EqualTo(new[] { line }));
@@ -137,7 +145,7 @@ public sealed class MistakeTests
             "f:20:5: error: peers[1]: 'address' is missing",
             "f:20:13: error: duplicate peer 'rr1'; first at f:19:13",
             "f:20:18: error: unknown key 'adress' in peers[1]; did you mean 'address'?",
-            "f:21:27: error: peer 'rr3' has the address 10.0.0.250 of peer 'rr1'",
+            "f:21:27: error: peer 'rr3' has the address 10.0.0.250 and the port 179 of peer 'rr1'",
             "f:21:66: error: timers.hold: 1 s; it is 0 or 3-65535 s (RFC 4271 section 4.2)",
             "f:21:81: error: peers[2].import[0]: filter 'pods-in' is not defined; did you mean 'pod-in'?",
             "f:22:27: error: peer 'rr4': a link-local address needs 'interface'",

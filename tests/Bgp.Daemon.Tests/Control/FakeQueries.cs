@@ -19,7 +19,12 @@ internal sealed class FakeQueries : IDaemonQueries
 
     public IReadOnlyCollection<string> PeerNames { get; } = ["rr1", "tor1"];
 
-    public string? FindPeer(string nameOrAddress) => nameOrAddress == "10.0.0.250" ? "rr1" : PeerNames.FirstOrDefault(name => name == nameOrAddress);
+    public IReadOnlyList<string> FindPeers(string nameOrAddress) => nameOrAddress switch
+    {
+        "10.0.0.250" => ["rr1"],
+        "10.0.0.252" => [.. PeerNames.Take(2)],
+        _ => [.. PeerNames.Where(name => name == nameOrAddress)],
+    };
 
     public StatusDto GetStatus() => new() { Name = "node-a", Version = "0.1.0", RouterId = "10.0.0.1", Asn = 64512, UptimeSeconds = 3700, PeersEstablished = 1, PeersTotal = 2, Prefixes = 3, Paths = 4, ConfigHash = "abc", Kernel = "synced" };
 

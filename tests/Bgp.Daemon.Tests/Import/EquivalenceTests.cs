@@ -22,6 +22,7 @@ public sealed class EquivalenceTests
     [TestCase("tor", "bird.cfg")]
     [TestCase("before332", "bird.cfg")]
     [TestCase("operations", "bird.cfg")]
+    [TestCase("ports", "bird.cfg")]
     [TestCase("priorities", "bird.cfg")]
     [TestCase("priorities", "bird6.cfg")]
     public void Imported_filters_decide_and_change_as_the_code_does(string scenario, string file)

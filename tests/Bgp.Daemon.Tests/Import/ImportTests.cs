@@ -170,6 +170,35 @@ public sealed class ImportTests
     }
 
     [Test]
+    public void Two_sessions_with_one_address_are_told_apart_by_their_ports()
+    {
+        ConfigModel model = Model(Corpus("ports"));
+        Assert.That(model.Peers.Select(static peer => (peer.Name, peer.Address.ToString(), peer.Port, peer.LocalAsn)), Is.EqualTo(new[]
+        {
+            ("Global_10_192_0_1_port_150", "10.192.0.1", 150, 64512u), ("Global_10_192_0_1_port_166", "10.192.0.1", 166, 64567u), ("Global_10_192_0_3", "10.192.0.3", 179, 64512u),
+        }));
+    }
+
+    [TestCase("port 166", "port 150", "61:1", "has the address 10.192.0.1 and the port 150 of Global_10_192_0_1_port_150")]
+    [TestCase("password \"one key\";\n}\n\nprotocol bgp Global_10_192_0_3", "password \"two\";\n}\n\nprotocol bgp Global_10_192_0_3", "61:1", "has another password than Global_10_192_0_1_port_150")]
+    [TestCase("neighbor 10.192.0.3", "neighbor 224.0.0.3", "82:12", "Global_10_192_0_3: 224.0.0.3 is not the address of a host")]
+    [TestCase("neighbor 10.192.0.3", "neighbor 255.255.255.255", "82:12", "Global_10_192_0_3: 255.255.255.255 is not the address of a host")]
+    public void What_no_two_sessions_and_no_neighbour_can_have_is_told_with_its_place(string was, string now, string place, string expected)
+    {
+        string folder = Directory.CreateTempSubdirectory("pipit-ports-").FullName;
+        foreach (string file in new[] { "bird.cfg", "bird_aggr.cfg", "bird_ipam.cfg" })
+        {
+            File.WriteAllText(Path.Combine(folder, file), File.ReadAllText(Corpus("ports", file)).Replace(was, now, StringComparison.Ordinal));
+        }
+
+        BirdImportResult result = Run(Path.Combine(folder, "bird.cfg"));
+        Directory.Delete(folder, recursive: true);
+        ConfigIssue issue = result.Issues.Single();
+        Assert.That(($"{issue.Line}:{issue.Column}", issue.Text), Is.EqualTo((place, issue.Text)));
+        Assert.That(issue.Text, Does.Contain(expected));
+    }
+
+    [Test]
     public void Before_metrics_were_announced_there_are_none()
     {
         ConfigModel model = Model(Corpus("before332"));
