@@ -285,11 +285,6 @@ internal sealed partial class ExportTransform<TPrefix>
             builder.SetAsPath([]);
         }
 
-        if (edit is not null)
-        {
-            builder.PrependAs(edit.PrependAsns);
-        }
-
         if (_key.IsIbgp)
         {
             ForInternal(ref builder, attributes, source, edit);
@@ -302,6 +297,8 @@ internal sealed partial class ExportTransform<TPrefix>
         builder.SetNextHop(nextHop, linkLocal);
         if (edit is not null)
         {
+            // Behind our own AS number, and so before it in the path: BIRD 1.6, whose filters this is for, runs them on the route as the neighbour is to have it.
+            builder.PrependAs(edit.PrependAsns);
             Communities(ref builder, edit);
         }
 

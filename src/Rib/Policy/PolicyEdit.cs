@@ -27,8 +27,8 @@ public sealed class PolicyEdit
     public int Prepend { get; init; }
 
     /// <summary>
-    /// AS numbers put in front of the path, in the order in which they then stand: on import and towards any neighbour. Towards an external one our own comes
-    /// before them.
+    /// AS numbers put in front of the path, in the order in which they then stand: on import and towards any neighbour. Towards an external one they come
+    /// before our own.
     /// </summary>
     public IReadOnlyList<uint> PrependAsns { get; init; } = [];
 

@@ -29,9 +29,9 @@ public sealed class PlainExportTests
     }
 
     [TestCase(PeerKind.Ibgp, 2, "65010 65011 65001")]
-    [TestCase(PeerKind.Ebgp, 0, "65000 65010 65011 65001")]
-    [TestCase(PeerKind.Ebgp, 2, "65000 65000 65000 65010 65011 65001")]
-    public void AS_numbers_of_a_rule_stand_behind_our_own_and_before_the_path_that_came(PeerKind target, int ownMore, string expected)
+    [TestCase(PeerKind.Ebgp, 0, "65010 65011 65000 65001")]
+    [TestCase(PeerKind.Ebgp, 2, "65010 65011 65000 65000 65000 65001")]
+    public void AS_numbers_of_a_rule_stand_before_our_own_and_that_before_the_path_that_came(PeerKind target, int ownMore, string expected)
     {
         List<byte> set = [];
         Put(set, 0x40, 1, [0]);
