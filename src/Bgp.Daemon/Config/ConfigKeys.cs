@@ -156,5 +156,5 @@ internal static class ConfigKeys
     private static ConfigKey Set() => M("set",
         N("localPref", "", 0, uint.MaxValue), N("med", "", 0, uint.MaxValue), S("addCommunities", V("community", ValueKind.Community)),
         S("removeCommunities", V("community", ValueKind.Community)), S("addLargeCommunities", V("community", ValueKind.LargeCommunity)),
-        V("prepend", ValueKind.Prepend, "0"), V("nextHop", ValueKind.NextHop), N("kernelMetric", "", 0, int.MaxValue));
+        V("prepend", ValueKind.Prepend, "0"), V("nextHop", ValueKind.NextHop), N("kernelMetric", "", 0, int.MaxValue), N("preference", "", 1, 255));
 }

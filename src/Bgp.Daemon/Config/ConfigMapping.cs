@@ -212,6 +212,7 @@ internal sealed class ConfigMapping
         PrependAsns = [.. set.PrependAsns],
         NextHop = set.NextHop,
         KernelMetric = set.KernelMetric,
+        Preference = set.Preference,
     };
 
     /// <summary>Peers with the same chains share the compiled policies: a thousand clients compile once.</summary>

@@ -522,6 +522,9 @@ public sealed record FilterSetConfig
 
     /// <summary>Metric in the kernel.</summary>
     public uint? KernelMetric { get; init; }
+
+    /// <summary>Rank among sources.</summary>
+    public byte? Preference { get; init; }
 }
 
 /// <summary>A BIRD-compatible socket.</summary>

@@ -253,5 +253,6 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
         NextHop = node.At("nextHop").Ip(),
         NextHopSelf = node.At("nextHop").Scalar() == "self",
         KernelMetric = node.At("kernelMetric").UIntOrNull(),
+        Preference = (byte?)node.At("preference").UIntOrNull(),
     };
 }

@@ -16,6 +16,12 @@ internal sealed record BirdEdits
     /// <summary>AS numbers in front of the path; the last one that the code prepended stands first.</summary>
     internal ConfigList<uint> Prepend { get; init; } = [];
 
+    /// <summary>On import: the code has been through Calico's translation, and what is elevated has preference 200.</summary>
+    internal bool Elevates { get; init; }
+
+    /// <summary>Rank among sources, where it is not what LOCAL_PREF makes it.</summary>
+    internal int? Preference { get; init; }
+
     /// <summary>Calico's krt_tunnel: a device, "" for none, null where it was not set.</summary>
     internal string? Tunnel { get; init; }
 }
@@ -125,6 +131,7 @@ internal sealed class BirdRules
                     }
 
                     NormalMetric = normalMetric;
+                    edits = _use.IsImport ? edits with { Elevates = true } : edits;
                     rest = after;
                     continue;
                 case IfStatement branch:

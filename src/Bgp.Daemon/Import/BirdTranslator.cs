@@ -412,7 +412,6 @@ internal sealed partial class BirdTranslator(BirdImportOptions options, IssueSin
         BirdRules export = peer.Export is null
             ? BirdRules.Translate(facts.File, [new VerdictStatement(peer.Place, false)], new BirdFilterUse(false, false, peer.LocalAsn), peer.Place)
             : BirdRules.Translate(facts.File, Body(facts.File, peer.Export), new BirdFilterUse(false, false, peer.LocalAsn), peer.Export.Place);
-        (peer.ImportRules, peer.ExportRules) = (import.All, export.All);
 
         // Metric and LOCAL_PREF stand for each other everywhere or nowhere: one kernel, one meaning.
         bool kernel = facts.KernelFilter?.MetricIsLocalPref ?? false;
@@ -434,6 +433,20 @@ internal sealed partial class BirdTranslator(BirdImportOptions options, IssueSin
                 throw new BirdSyntaxException(option.Place, $"{peer.Name}: the normal route priority is {rules.NormalMetric} here and {facts.NormalMetric} elsewhere");
             }
         }
+
+        (peer.ImportRules, peer.ExportRules) = ([.. import.All.Select(rule => Ranked(facts, peer, rule))], export.All);
+    }
+
+    /// <summary>
+    /// A route that is accepted before the translation is reached keeps BIRD's preference of 100, however good its LOCAL_PREF; that of an external neighbour is the rule's own or
+    /// none.
+    /// </summary>
+    private static BirdRule Ranked(BirdNodeFacts facts, BirdPeer peer, BirdRule rule)
+    {
+        uint most = global::Rib.RankKey.ElevatedAbove(facts.NormalMetric);
+        bool mayBeElevated = rule.Edits.LocalPref is { } set ? set > most
+            : peer.IsIbgp && facts.NormalMetric > 0 && !rule.Condition.Terms.Any(term => term.Kind == BirdTermKind.LocalPref && term.Max <= most);
+        return rule with { Edits = rule.Edits with { Elevates = false, Preference = rule.Accept && mayBeElevated && !rule.Edits.Elevates ? 100 : null } };
     }
 
     private static int Number(BirdToken token) =>

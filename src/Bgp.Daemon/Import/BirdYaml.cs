@@ -549,6 +549,11 @@ internal sealed class BirdYaml(BirdImportOptions options, IssueSink sink, Dictio
             parts.Add($"prepend: [{string.Join(", ", edits.Prepend)}]");
         }
 
+        if (edits.Preference is { } preference)
+        {
+            parts.Add(Text($"preference: {preference}"));
+        }
+
         return parts.Count == 0 ? "" : $"set: {{ {string.Join(", ", parts)} }}";
     }
 

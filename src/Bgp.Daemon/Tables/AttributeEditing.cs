@@ -48,6 +48,11 @@ internal static class AttributeEditing
             builder.SetNextHop(edit.NextHop);
         }
 
+        if (edit.KernelMetric is not null || edit.Preference is not null)
+        {
+            builder.SetLocal(new LocalRouteInfo(RouteSource.Bgp, 0, edit.KernelMetric ?? 0, "", default, Preference: edit.Preference ?? 0));
+        }
+
         return table.Intern(builder.Failed ? attributes.Canonical : builder.Build());
     }
 

@@ -40,6 +40,7 @@ public readonly struct AttributeSummary
                 case AttributeCode.Local when length >= LocalRouteInfoCodec.MinLength:
                     Source = (RouteSource)value[0];
                     LocalMetric = LocalRouteInfoCodec.MetricOf(value);
+                    LocalPreference = LocalRouteInfoCodec.PreferenceOf(value);
                     break;
                 case AttributeCode.Origin when length == 1:
                     Origin = (Origin)value[0];
@@ -83,6 +84,9 @@ public readonly struct AttributeSummary
 
     /// <summary>Kernel metric of a route that was not learned over BGP.</summary>
     public uint LocalMetric { get; }
+
+    /// <summary>Rank among sources that a filter gave the route; 0: that of its source.</summary>
+    public byte LocalPreference { get; }
 
     /// <summary>ORIGIN.</summary>
     public Origin Origin { get; }

@@ -242,21 +242,24 @@ public sealed partial class PathAttributes
     }
 }
 
-/// <summary>Octets of the internal attribute: source, kernel protocol, metric (4), kernel type, gateway length, gateway, interface name.</summary>
+/// <summary>Octets of the internal attribute: source, kernel protocol, metric (4), preference, kernel type, gateway length, gateway, interface name.</summary>
 internal static class LocalRouteInfoCodec
 {
-    public const int MinLength = 8;
+    public const int MinLength = 9;
     public const int MaxLength = MinLength + 16 + 60;
 
     public static uint MetricOf(ReadOnlySpan<byte> value) => BinaryPrimitives.ReadUInt32BigEndian(value[2..]);
+
+    public static byte PreferenceOf(ReadOnlySpan<byte> value) => value[6];
 
     public static int Write(in LocalRouteInfo info, Span<byte> into)
     {
         into[0] = (byte)info.Source;
         into[1] = info.KernelProtocol;
         BinaryPrimitives.WriteUInt32BigEndian(into[2..], info.Metric);
-        into[6] = info.KernelType;
-        into[7] = (byte)info.Gateway.ByteLength;
+        into[6] = info.Preference;
+        into[7] = info.KernelType;
+        into[8] = (byte)info.Gateway.ByteLength;
         int position = MinLength + info.Gateway.Write(into[MinLength..]);
         ReadOnlySpan<char> name = info.Interface;
         return position + Encoding.UTF8.GetBytes(name[..Math.Min(name.Length, 15)], into[position..]);
@@ -265,7 +268,7 @@ internal static class LocalRouteInfoCodec
     public static bool TryRead(ReadOnlySpan<byte> value, out LocalRouteInfo info)
     {
         info = default;
-        if (value.Length < MinLength || value[7] > 16 || value.Length < MinLength + value[7])
+        if (value.Length < MinLength || value[8] > 16 || value.Length < MinLength + value[8])
         {
             return false;
         }
@@ -274,8 +277,9 @@ internal static class LocalRouteInfoCodec
             (RouteSource)value[0],
             value[1],
             BinaryPrimitives.ReadUInt32BigEndian(value[2..]),
-            Encoding.UTF8.GetString(value[(MinLength + value[7])..]),
-            IpAddr.FromBytes(value.Slice(MinLength, value[7])),
+            Encoding.UTF8.GetString(value[(MinLength + value[8])..]),
+            IpAddr.FromBytes(value.Slice(MinLength, value[8])),
+            value[7],
             value[6]);
         return true;
     }

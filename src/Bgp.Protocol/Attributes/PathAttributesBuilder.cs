@@ -203,7 +203,7 @@ public ref struct PathAttributesBuilder
         }
     }
 
-    /// <summary>Sets the internal attribute of a route that was not learned over BGP.</summary>
+    /// <summary>Sets the internal attribute.</summary>
     public void SetLocal(in LocalRouteInfo info)
     {
         Span<byte> octets = stackalloc byte[LocalRouteInfoCodec.MaxLength];

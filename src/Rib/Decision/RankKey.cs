@@ -59,7 +59,7 @@ public static class RankKey
                 break;
             default:
                 preference = attributes.LocalPref ?? DefaultLocalPref;
-                source = preference > elevatedAbove ? 200UL : 100UL;
+                source = attributes.LocalPreference > 0 ? attributes.LocalPreference : preference > elevatedAbove ? 200UL : 100UL;
                 break;
         }
 

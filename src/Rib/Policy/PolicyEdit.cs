@@ -38,6 +38,9 @@ public sealed class PolicyEdit
     /// <summary>Metric of the kernel route that installing this path makes.</summary>
     public uint? KernelMetric { get; init; }
 
+    /// <summary>Rank among sources (own prefixes 200, BGP 100 and where elevated 200, kernel 10) of a route that is imported; null leaves it to LOCAL_PREF.</summary>
+    public byte? Preference { get; init; }
+
     /// <summary>Octets that a set may grow by when this is applied: an AS number may need a segment of its own, and be written twice for a neighbour without RFC 6793.</summary>
     public int Room => (4 * AddCommunities.Count) + (12 * AddLargeCommunities.Count) + (8 * (Math.Max(0, Prepend) + PrependAsns.Count));
 }

@@ -114,6 +114,7 @@ public sealed class KeyTests
     [TestCase("set: { nextHop: self }")]
     [TestCase("set: { nextHop: 10.0.0.9 }")]
     [TestCase("set: { kernelMetric: 9 }")]
+    [TestCase("set: { preference: 100 }")]
     public void A_rule_key_reaches_the_model(string key)
     {
         ConfigResult result = ConfigReader.Parse(Head + "filters: { f: { rules: [{ " + key + ", action: accept }] } }\n", "f");

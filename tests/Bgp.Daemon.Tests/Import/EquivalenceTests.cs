@@ -60,6 +60,13 @@ public sealed class EquivalenceTests
                     if (accept)
                     {
                         Assert.That(Changes(result.Edit), Is.EqualTo(Changes(route, after)), what + ": " + result.Rule);
+                        if (import && (peer.IsIbgp || route.LocalPref == RankKey.DefaultLocalPref))
+                        {
+                            // An external neighbour's LOCAL_PREF never gets here.
+                            uint normal = ConfigMapping.NormalMetric(model, six);
+                            long preference = result.Edit?.Preference ?? ((result.Edit?.LocalPref ?? route.LocalPref) > RankKey.ElevatedAbove(normal) ? 200 : 100);
+                            Assert.That(preference, Is.EqualTo(after.Preference), what + ": " + result.Rule);
+                        }
                     }
                 }
             }
@@ -78,6 +85,8 @@ public sealed class EquivalenceTests
         internal ConfigList<uint> Prepended { get; init; } = [];
 
         internal uint? SetLocalPref { get; init; }
+
+        internal long Preference { get; init; } = 100;
     }
 
     private static string Changes(PolicyEdit? edit) => edit is null ? "" : string.Join(
@@ -228,7 +237,8 @@ public sealed class EquivalenceTests
                         // A number is a rule's own; a sum is the translation from the metric, which the tables make themselves.
                         _setLocalPref = set.Value is NumberExpression number ? (uint)number.Value : _setLocalPref;
                         break;
-                    case SetStatement { Name: "preference" }:
+                    case SetStatement { Name: "preference" } set:
+                        _route = _route with { Preference = Number(set.Value)!.Value };
                         break;
                     default:
                         throw new NotSupportedException(statement.ToString());

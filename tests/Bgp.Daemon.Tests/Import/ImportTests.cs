@@ -134,6 +134,7 @@ public sealed class ImportTests
         Assert.Multiple(() =>
         {
             Assert.That(import.Rules.Select(static rule => rule.Set.PrependAsns), Is.EqualTo(new ConfigList<uint>[] { [], [65021, 65021, 65020], [64512] }));
+            Assert.That(import.Rules.Select(static rule => rule.Set.Preference), Is.EqualTo(new byte?[] { 100, null, null }), "above what is elevated, and accepted before the code comes to that");
             Assert.That(external.Rules[1].Set.PrependAsns, Is.EqualTo((ConfigList<uint>)[64512, 65000, 65001]));
             Assert.That((external.Rules[0].Match.MinMetric, external.Rules[1].Match.MinMetric), Is.EqualTo((100, 512)), "LOCAL_PREF is that of the metric there, also for the kernel's routes");
             Assert.That(inside.Rules[0].Set.PrependAsns, Is.EqualTo((ConfigList<uint>)[64512, 65000, 65001]), "towards an internal neighbour too");

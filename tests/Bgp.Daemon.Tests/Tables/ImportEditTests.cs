@@ -27,6 +27,19 @@ public sealed class ImportEditTests
         Assert.That(Path(table.Get(edited)), Has.Count.EqualTo(271));
     }
 
+    [TestCase(null, null, 200ul)]
+    [TestCase((byte)100, null, 100ul)]
+    [TestCase((byte)250, null, 250ul)]
+    [TestCase(null, 77u, 200ul)]
+    public void A_rule_says_how_a_path_ranks_among_sources_and_with_which_metric_it_is_installed(byte? preference, uint? metric, ulong expected)
+    {
+        AttributeTable table = new();
+        uint edited = AttributeEditing.Apply(table, Received(65001), new PolicyEdit { LocalPref = 2147483547, Preference = preference, KernelMetric = metric }, localAsn: 64512);
+        PathAttributes stored = table.Get(edited);
+        Assert.That(RankKey.Compute(stored, RankKey.ElevatedAbove(1024)) >> 51, Is.EqualTo(expected));
+        Assert.That((stored.Source, stored.Local?.Metric ?? 0), Is.EqualTo((RouteSource.Bgp, metric ?? 0)));
+    }
+
     private static PathAttributes Received(params uint[] path)
     {
         Span<byte> buffer = stackalloc byte[4096];

@@ -92,11 +92,13 @@ public sealed class ImportedNodeTests
         ("inside", Neighbour("10.1.0.2", 64512, """
             if net = 192.168.11.0/26 then { bgp_local_pref = 2147483135; accept; }
             if net = 192.168.12.0/26 then { bgp_local_pref = 2147478647; accept; }
+            if net = 192.168.14.0/26 then { bgp_local_pref = 2147479000; accept; }
             """)),
         ("outside", Neighbour("10.1.0.3", 64517, """
             if net = 192.168.9.0/26 then { bgp_community.add((65000, 100)); accept; }
             if net = 192.168.10.0/26 then { bgp_path.prepend(65010); accept; }
             if net = 192.168.13.0/26 then accept;
+            if net = 192.168.14.0/26 then { bgp_community.add((65000, 100)); accept; }
             """)),
     ];
 
@@ -135,7 +137,7 @@ public sealed class ImportedNodeTests
         router id {{address}};
         log stderr all;
         protocol device { scan time 10; }
-        protocol static { ipv4; route 192.168.9.0/26 blackhole; route 192.168.10.0/26 blackhole; route 192.168.11.0/26 blackhole; route 192.168.12.0/26 blackhole; route 192.168.13.0/26 blackhole; }
+        protocol static { ipv4; route 192.168.9.0/26 blackhole; route 192.168.10.0/26 blackhole; route 192.168.11.0/26 blackhole; route 192.168.12.0/26 blackhole; route 192.168.13.0/26 blackhole; route 192.168.14.0/26 blackhole; }
         protocol bgp node {
           local {{address}} as {{asn}}; neighbor 10.1.0.1 as 64512; strict bind on;
           multihop; graceful restart; connect delay time 1; connect retry time 1; error wait time 1,2;
@@ -155,7 +157,8 @@ public sealed class ImportedNodeTests
 
         string expected = Told();
         string kernel = Kernel();
-        Assert.That(kernel, Does.Contain("192.168.9.0/26 via 10.1.0.3 dev eth0 metric 100").And.Contain("192.168.12.0/26 via 10.1.0.2 dev eth0 metric 5000"));
+        Assert.That(kernel, Does.Contain("192.168.9.0/26 via 10.1.0.3 dev eth0 metric 100").And.Contain("192.168.12.0/26 via 10.1.0.2 dev eth0 metric 5000")
+            .And.Contain("192.168.14.0/26 via 10.1.0.2"), "elevated, though the other one has more LOCAL_PREF: that one was accepted without");
         Assert.That(expected, Does.Contain("4200000001 65000 65001 64512").And.Contain("65021 65021 65020").And.Contain("2147478647").And.Contain("(65001, 5, 6)"));
         Lab.Run("ip", "-n", _node, "route", "flush", "proto", "bird");
         foreach ((string name, _) in s_neighbours)
@@ -178,7 +181,7 @@ public sealed class ImportedNodeTests
     /// <summary>The last of what each neighbour is told to come: the other one's routes.</summary>
     private static bool IsComplete(string told) => told.Contains("inside 192.168.10.0/26", StringComparison.Ordinal) && told.Contains("inside 192.168.13.0/26", StringComparison.Ordinal)
         && told.Contains("outside 192.168.11.0/26", StringComparison.Ordinal) && told.Contains("outside 192.168.12.0/26", StringComparison.Ordinal)
-        && told.Contains("inside 192.168.221.71/32", StringComparison.Ordinal) && told.Contains("outside 10.30.0.2/32", StringComparison.Ordinal) && told.Contains("outside 192.168.4.4/32", StringComparison.Ordinal);
+        && told.Contains("inside 192.168.221.71/32", StringComparison.Ordinal) && told.Contains("outside 10.30.0.2/32", StringComparison.Ordinal) && told.Contains("outside 192.168.4.4/32", StringComparison.Ordinal) && told.Contains("outside 192.168.14.0/26", StringComparison.Ordinal);
 
     private Background Run(string name, string program, string foreground) =>
         _lab.Start(_node, name, "env", "PIPIT_SOCKET=" + Path.Combine(_lab.Folder, "pipit.sock"), program, foreground, "-c", _lab.File("bird.cfg", Config), "-s", Path.Combine(_lab.Folder, "node.ctl"), "-P", Path.Combine(_lab.Folder, "node.pid"));
