@@ -211,6 +211,7 @@ internal sealed class ConfigMapping
         Prepend = set.Prepend,
         PrependAsns = [.. set.PrependAsns],
         NextHop = set.NextHop,
+        NextHopSelf = set.NextHopSelf,
         KernelMetric = set.KernelMetric,
         Preference = set.Preference,
     };

@@ -360,6 +360,7 @@ internal sealed partial class ExportTransform<TPrefix>
         // RFC 4271 section 5.1.3. A next hop that means something on one link only cannot be passed on, so auto puts ours there. A kernel route's gateway is never a BGP next hop: it need not be reachable from the neighbour.
         bool self = source.Kind == PeerKind.Local
             || _key.NextHopMode == NextHopMode.Self
+            || edit is { NextHopSelf: true }
             || (_key.NextHopMode == NextHopMode.Auto && (!_key.IsIbgp || attributes.NextHop(received).IsLinkLocal));
         if (self)
         {

@@ -79,7 +79,7 @@ internal static class PolicyContent
 
     private static void AppendEdit(StringBuilder key, PolicyEdit edit)
     {
-        key.Append(CultureInfo.InvariantCulture, $" set lp={edit.LocalPref} med={edit.Med} prepend={edit.Prepend} nh={edit.NextHop} metric={edit.KernelMetric} preference={edit.Preference}");
+        key.Append(CultureInfo.InvariantCulture, $" set lp={edit.LocalPref} med={edit.Med} prepend={edit.Prepend} nh={edit.NextHop}{(edit.NextHopSelf ? "self" : "")} metric={edit.KernelMetric} preference={edit.Preference}");
         if (edit.PrependAsns.Count > 0)
         {
             // In order, unlike the sets.

@@ -35,6 +35,9 @@ public sealed class PolicyEdit
     /// <summary>New next hop; none leaves it.</summary>
     public IpAddr NextHop { get; init; }
 
+    /// <summary>On export our address on the session is the next hop.</summary>
+    public bool NextHopSelf { get; init; }
+
     /// <summary>Metric of the kernel route that installing this path makes.</summary>
     public uint? KernelMetric { get; init; }
 

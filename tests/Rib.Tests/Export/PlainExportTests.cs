@@ -28,6 +28,19 @@ public sealed class PlainExportTests
         }
     }
 
+    [TestCase(PeerKind.Ibgp, NextHopMode.Auto)]
+    [TestCase(PeerKind.Ibgp, NextHopMode.Unchanged)]
+    [TestCase(PeerKind.Ebgp, NextHopMode.Unchanged)]
+    public void A_rule_puts_our_address_as_next_hop_whatever_the_peer_asks_for(PeerKind target, NextHopMode mode)
+    {
+        List<byte> set = [];
+        Put(set, 0x40, 1, [0]);
+        Put(set, 0x40, 2, [2, 1, 0, 0, 0xFD, 0xE9]);
+        Put(set, 0x40, 3, [192, 0, 2, 9]);
+        byte[] sent = Export([.. set], PeerKind.Ebgp, target, mode, new PolicyEdit { NextHopSelf = true });
+        Assert.That(PathAttributes.Decode(sent[23..(23 + BinaryPrimitives.ReadUInt16BigEndian(sent.AsSpan(21)))]).NextHop, Is.EqualTo(IpAddr.V4(0xC0000201)));
+    }
+
     [TestCase(PeerKind.Ibgp, 2, "65010 65011 65001")]
     [TestCase(PeerKind.Ebgp, 0, "65010 65011 65000 65001")]
     [TestCase(PeerKind.Ebgp, 2, "65010 65011 65000 65000 65000 65001")]

@@ -234,7 +234,7 @@ public sealed class FilterPolicyTests
             KeyOf(new FilterMatch(), new PolicyEdit { AddLargeCommunities = [(1, 2, 3)] }), KeyOf(new FilterMatch(), new PolicyEdit { Prepend = 1 }),
             KeyOf(new FilterMatch(), new PolicyEdit { PrependAsns = [1, 2] }), KeyOf(new FilterMatch(), new PolicyEdit { PrependAsns = [2, 1] }),
             KeyOf(new FilterMatch(), new PolicyEdit { NextHop = IpAddr.Parse("10.0.0.1") }), KeyOf(new FilterMatch(), new PolicyEdit { KernelMetric = 1 }),
-            KeyOf(new FilterMatch(), new PolicyEdit { Preference = 1 }),
+            KeyOf(new FilterMatch(), new PolicyEdit { Preference = 1 }), KeyOf(new FilterMatch(), new PolicyEdit { NextHopSelf = true }),
         ];
         Assert.That(keys, Is.Unique);
     }
