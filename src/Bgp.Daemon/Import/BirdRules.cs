@@ -32,8 +32,9 @@ internal sealed record BirdRule(BirdCondition Condition, BirdEdits Edits, bool A
 /// <summary>What a filter is translated for.</summary>
 /// <param name="IsImport">From the neighbour rather than to it.</param>
 /// <param name="IsKernel">The kernel's export filter.</param>
+/// <param name="IsExternal">The neighbour is in another AS.</param>
 /// <param name="LocalAsn">Our AS number on the session.</param>
-internal sealed record BirdFilterUse(bool IsImport, bool IsKernel, uint LocalAsn);
+internal sealed record BirdFilterUse(bool IsImport, bool IsKernel, bool IsExternal, uint LocalAsn);
 
 /// <summary>Translates filter code into rules of which the first that matches decides.</summary>
 /// <remarks>
@@ -344,7 +345,7 @@ internal sealed class BirdRules
             case (TupleExpression { Values.Count: 3 } triple, "~", NameExpression { Name: "bgp_large_community" }) when !negated:
                 return [[new BirdTerm(BirdTermKind.LargeCommunity) { Text = Text(triple) }]];
             case (NameExpression { Name: "bgp_path" }, "~", PathMaskExpression mask) when !negated:
-                return mask.Head.Count == 0 ? [[]] : [[new BirdTerm(BirdTermKind.PathHead) { Numbers = mask.Head }]];
+                return Head(mask.Head);
             case (NameExpression { Name: "bgp_next_hop" }, "~" or "=", NetExpression hop) when !negated:
                 return [[new BirdTerm(BirdTermKind.NextHop) { Net = hop.Net }]];
             case (NameExpression { Name: "krt_metric" }, "<", NumberExpression number) when !negated && !_use.IsImport && number.Value > 1:
@@ -357,6 +358,24 @@ internal sealed class BirdRules
             default:
                 throw new BirdSyntaxException(comparison.Place, $"this comparison with '{comparison.Operator}'{(negated && comparison.Operator is not ("!=" or "!~") ? ", negated," : "")} is not understood");
         }
+    }
+
+    /// <summary>
+    /// What a path begins with. BIRD 1.6 runs an export filter on the route as the neighbour is to have it: towards an external one our own AS number is in front already.
+    /// </summary>
+    private List<List<BirdTerm>> Head(ConfigList<uint> head)
+    {
+        if (head.Count > 0 && _use is { IsImport: false, IsKernel: false, IsExternal: true })
+        {
+            if (head[0] != _use.LocalAsn)
+            {
+                return [];
+            }
+
+            head = [.. head.Skip(1)];
+        }
+
+        return head.Count == 0 ? [[]] : [[new BirdTerm(BirdTermKind.PathHead) { Numbers = head }]];
     }
 
     private static List<BirdTerm> InsideItem(BirdSetItem item) =>

@@ -313,7 +313,7 @@ internal sealed partial class BirdTranslator(BirdImportOptions options, IssueSin
 
         if (option.Begins("export"))
         {
-            facts.KernelFilter = BirdRules.Translate(facts.File, Body(facts.File, option), new BirdFilterUse(IsImport: false, IsKernel: true, 0), option.Place);
+            facts.KernelFilter = BirdRules.Translate(facts.File, Body(facts.File, option), new BirdFilterUse(IsImport: false, IsKernel: true, IsExternal: false, 0), option.Place);
             return true;
         }
 
@@ -406,12 +406,8 @@ internal sealed partial class BirdTranslator(BirdImportOptions options, IssueSin
 
     private static void Filters(BirdNodeFacts facts, BirdPeer peer)
     {
-        BirdRules import = peer.Import is null
-            ? BirdRules.Translate(facts.File, [new VerdictStatement(peer.Place, true)], new BirdFilterUse(true, false, peer.LocalAsn), peer.Place)
-            : BirdRules.Translate(facts.File, Body(facts.File, peer.Import), new BirdFilterUse(true, false, peer.LocalAsn), peer.Import.Place);
-        BirdRules export = peer.Export is null
-            ? BirdRules.Translate(facts.File, [new VerdictStatement(peer.Place, false)], new BirdFilterUse(false, false, peer.LocalAsn), peer.Place)
-            : BirdRules.Translate(facts.File, Body(facts.File, peer.Export), new BirdFilterUse(false, false, peer.LocalAsn), peer.Export.Place);
+        BirdRules import = Rules(peer.Import, isImport: true);
+        BirdRules export = Rules(peer.Export, isImport: false);
 
         // Metric and LOCAL_PREF stand for each other everywhere or nowhere: one kernel, one meaning.
         bool kernel = facts.KernelFilter?.MetricIsLocalPref ?? false;
@@ -435,6 +431,10 @@ internal sealed partial class BirdTranslator(BirdImportOptions options, IssueSin
         }
 
         (peer.ImportRules, peer.ExportRules) = ([.. import.All.Select(rule => Ranked(facts, peer, rule))], export.All);
+
+        // BIRD's defaults: everything comes in, nothing goes out.
+        BirdRules Rules(BirdOption? option, bool isImport) => BirdRules.Translate(
+            facts.File, option is null ? [new VerdictStatement(peer.Place, isImport)] : Body(facts.File, option), new BirdFilterUse(isImport, IsKernel: false, !peer.IsIbgp, peer.LocalAsn), option?.Place ?? peer.Place);
     }
 
     /// <summary>

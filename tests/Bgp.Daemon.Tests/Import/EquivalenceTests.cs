@@ -48,7 +48,7 @@ public sealed class EquivalenceTests
                     }
 
                     BirdOption option = parsed.Protocols.Single(block => block.Name == peer.Name).Options.Single(item => item.Begins(import ? "import" : "export"));
-                    (bool accept, Route after) = new Machine(parsed, import, model.Kernel.MetricMode == MetricMode.LocalPref).Run(option, route);
+                    (bool accept, Route after) = new Machine(parsed, import, model.Kernel.MetricMode == MetricMode.LocalPref, import || peer.IsIbgp ? [] : [peer.LocalAsn]).Run(option, route);
                     PolicyContext context = new(target, Neighbour(2, peer.IsIbgp ? PeerKind.Ibgp : PeerKind.Ebgp, peer.Asn));
                     PolicyResult result = six
                         ? (import ? policies.ImportV6 : policies.ExportV6).Evaluate(route.Net.ToIpv6(), Attributes(route), context)
@@ -177,7 +177,8 @@ public sealed class EquivalenceTests
     }
 
     /// <summary>Runs filter code on one route. Knows attributes and operators, and nothing of how the importer works.</summary>
-    private sealed class Machine(BirdFile file, bool import, bool priorities)
+    /// <param name="ahead">What stands in front of the path before the filter is run: our own AS number towards an external neighbour.</param>
+    private sealed class Machine(BirdFile file, bool import, bool priorities, ConfigList<uint> ahead)
     {
         private static readonly Func<long?, long?, bool> s_never = static (_, _) => false;
 
@@ -298,7 +299,7 @@ public sealed class EquivalenceTests
                 case TupleExpression:
                     return _route.Large;
                 case NameExpression { Name: "bgp_path" }:
-                    return _route.Path.Take(((PathMaskExpression)c.Right).Head.Count).SequenceEqual(((PathMaskExpression)c.Right).Head);
+                    return ahead.Concat(_route.Path).Take(((PathMaskExpression)c.Right).Head.Count).SequenceEqual(((PathMaskExpression)c.Right).Head);
                 default:
                     long? left = Number(c.Left);
                     long? right = Number(c.Right);

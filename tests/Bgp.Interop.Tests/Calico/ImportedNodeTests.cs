@@ -40,6 +40,8 @@ public sealed class ImportedNodeTests
         }
         function 'bgp_moving_exportFilterV4'(bool is_same_as) {
           if (!is_same_as) then { if ((defined(bgp_local_pref)&&(bgp_local_pref = 2147483547))) then { bgp_community.add((65000, 100)); accept; } }
+          if ((bgp_path ~ [= 64512 64999 * =])) then { bgp_community.add((65000, 301)); accept; }
+          if ((bgp_path ~ [= 64999 * =])) then { bgp_community.add((65000, 302)); accept; }
           if ((defined(bgp_local_pref)&&(bgp_local_pref = 2147483135))) then { bgp_community.add((65000, 200)); bgp_path.prepend(65001); bgp_path.prepend(65000); bgp_path.prepend(4200000001); accept; }
         }
         protocol kernel { learn; persist; scan time 1; import all; export filter calico_kernel_programming; graceful restart; merge paths on; }
@@ -93,6 +95,7 @@ public sealed class ImportedNodeTests
             if net = 192.168.11.0/26 then { bgp_local_pref = 2147483135; accept; }
             if net = 192.168.12.0/26 then { bgp_local_pref = 2147478647; accept; }
             if net = 192.168.14.0/26 then { bgp_local_pref = 2147479000; accept; }
+            if net = 192.168.15.0/26 then { bgp_path.prepend(64999); accept; }
             """)),
         ("outside", Neighbour("10.1.0.3", 64517, """
             if net = 192.168.9.0/26 then { bgp_community.add((65000, 100)); accept; }
@@ -137,7 +140,7 @@ public sealed class ImportedNodeTests
         router id {{address}};
         log stderr all;
         protocol device { scan time 10; }
-        protocol static { ipv4; route 192.168.9.0/26 blackhole; route 192.168.10.0/26 blackhole; route 192.168.11.0/26 blackhole; route 192.168.12.0/26 blackhole; route 192.168.13.0/26 blackhole; route 192.168.14.0/26 blackhole; }
+        protocol static { ipv4; route 192.168.9.0/26 blackhole; route 192.168.10.0/26 blackhole; route 192.168.11.0/26 blackhole; route 192.168.12.0/26 blackhole; route 192.168.13.0/26 blackhole; route 192.168.14.0/26 blackhole; route 192.168.15.0/26 blackhole; }
         protocol bgp node {
           local {{address}} as {{asn}}; neighbor 10.1.0.1 as 64512; strict bind on;
           multihop; graceful restart; connect delay time 1; connect retry time 1; error wait time 1,2;
@@ -159,7 +162,7 @@ public sealed class ImportedNodeTests
         string kernel = Kernel();
         Assert.That(kernel, Does.Contain("192.168.9.0/26 via 10.1.0.3 dev eth0 metric 100").And.Contain("192.168.12.0/26 via 10.1.0.2 dev eth0 metric 5000")
             .And.Contain("192.168.14.0/26 via 10.1.0.2"), "elevated, though the other one has more LOCAL_PREF: that one was accepted without");
-        Assert.That(expected, Does.Contain("4200000001 65000 65001 64512").And.Contain("65021 65021 65020").And.Contain("2147478647").And.Contain("(65001, 5, 6)"));
+        Assert.That(expected, Does.Contain("4200000001 65000 65001 64512").And.Contain("65021 65021 65020").And.Contain("2147478647").And.Contain("(65001, 5, 6)").And.Contain("64512 64999 BGP.next_hop: 10.1.0.1 BGP.local_pref: 100 BGP.community: (65000,301)"));
         Lab.Run("ip", "-n", _node, "route", "flush", "proto", "bird");
         foreach ((string name, _) in s_neighbours)
         {
@@ -181,7 +184,8 @@ public sealed class ImportedNodeTests
     /// <summary>The last of what each neighbour is told to come: the other one's routes.</summary>
     private static bool IsComplete(string told) => told.Contains("inside 192.168.10.0/26", StringComparison.Ordinal) && told.Contains("inside 192.168.13.0/26", StringComparison.Ordinal)
         && told.Contains("outside 192.168.11.0/26", StringComparison.Ordinal) && told.Contains("outside 192.168.12.0/26", StringComparison.Ordinal)
-        && told.Contains("inside 192.168.221.71/32", StringComparison.Ordinal) && told.Contains("outside 10.30.0.2/32", StringComparison.Ordinal) && told.Contains("outside 192.168.4.4/32", StringComparison.Ordinal) && told.Contains("outside 192.168.14.0/26", StringComparison.Ordinal);
+        && told.Contains("inside 192.168.221.71/32", StringComparison.Ordinal) && told.Contains("outside 10.30.0.2/32", StringComparison.Ordinal) && told.Contains("outside 192.168.4.4/32", StringComparison.Ordinal) && told.Contains("outside 192.168.14.0/26", StringComparison.Ordinal)
+        && told.Contains("outside 192.168.15.0/26", StringComparison.Ordinal);
 
     private Background Run(string name, string program, string foreground) =>
         _lab.Start(_node, name, "env", "PIPIT_SOCKET=" + Path.Combine(_lab.Folder, "pipit.sock"), program, foreground, "-c", _lab.File("bird.cfg", Config), "-s", Path.Combine(_lab.Folder, "node.ctl"), "-P", Path.Combine(_lab.Folder, "node.pid"));
