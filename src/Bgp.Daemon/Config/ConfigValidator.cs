@@ -101,9 +101,20 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
                     sink.Error(node.At("name") ?? node, $"duplicate pool '{pool.Name}'");
                 }
 
-                if (!pool.Cidr.Address.IsNone && !other.Cidr.Address.IsNone && (pool.Cidr.Contains(other.Cidr) || other.Cidr.Contains(pool.Cidr)))
+                if (pool.Cidr.Address.IsNone || other.Cidr.Address.IsNone)
                 {
-                    sink.Error(node.At("cidr") ?? node, $"pool '{pool.Name}' {pool.Cidr} overlaps with pool '{other.Name}' {other.Cidr}");
+                    continue;
+                }
+
+                if (pool.Cidr == other.Cidr)
+                {
+                    sink.Error(node.At("cidr") ?? node, $"pool '{pool.Name}' has the cidr {pool.Cidr} of pool '{other.Name}'");
+                }
+                else if (pool.Cidr.Contains(other.Cidr) || other.Cidr.Contains(pool.Cidr))
+                {
+                    // A service's range inside a pool for load balancers is meant; most others are slips.
+                    (PoolConfig inner, PoolConfig outer) = pool.Cidr.Length > other.Cidr.Length ? (pool, other) : (other, pool);
+                    sink.Warning(node.At("cidr") ?? node, $"pool '{inner.Name}' {inner.Cidr} lies inside pool '{outer.Name}' {outer.Cidr}, whose settings do not hold there");
                 }
             }
 

@@ -198,18 +198,13 @@ internal sealed class BirdYaml(BirdImportOptions options, IssueSink sink, Dictio
             }
         }
 
+        // The longest match decides here and the first one there, which comes to the same: what stands behind a wider one never decides, and is no rule any more.
         foreach (Pool inner in pools.Values)
         {
-            if (pools.Values.FirstOrDefault(outer => outer.Cidr != inner.Cidr && outer.Cidr.Contains(inner.Cidr)) is { } outer)
+            if (pools.Values.Where(outer => outer.Cidr != inner.Cidr && outer.Cidr.Contains(inner.Cidr)).MaxBy(static outer => outer.Cidr.Length) is { } outer
+                && (!inner.InKernelFilter || (inner.Rejected, inner.Tunnel, inner.CrossSubnet) == (outer.Rejected, outer.Tunnel, outer.CrossSubnet)))
             {
-                if (inner.InKernelFilter && (inner.Rejected, inner.Tunnel, inner.CrossSubnet) != (outer.Rejected, outer.Tunnel, outer.CrossSubnet))
-                {
-                    sink.Add(all[0].File.Path, 1, 1, true, $"{inner.Cidr} lies inside {outer.Cidr} and is treated differently: pools here do not overlap");
-                }
-                else
-                {
-                    pools.Remove(inner.Cidr);
-                }
+                pools.Remove(inner.Cidr);
             }
         }
 

@@ -72,6 +72,8 @@ public sealed class MistakeTests
     [TestCase(Head + "filters: { f: { rules: [ { set: { prepend: 17 }, action: accept } ] } }\n", "f:3:44: error: filters.f.rules[0].set.prepend: '17' is not how often our AS number is prepended (0-16), or a list of AS numbers")]
     [TestCase(Head + "filters: { f: { rules: [ { set: { prepend: [0] }, action: accept } ] } }\n", "f:3:45: error: filters.f.rules[0].set.prepend[0]: '0' is not an AS number (1-4294967295 or 1.10)")]
     [TestCase(Head + "filters: { f: { rules: [ { set: { prepend: [] }, action: accept } ] } }\n", "f:3:44: error: filters.f.rules[0].set.prepend: 0 AS numbers; a list has 1-16")]
+    [TestCase(Head + "pools: [ { name: x, cidr: 10.1.0.0/16 }, { name: y, cidr: 10.1.0.0/16 } ]\n", "f:3:59: error: pool 'y' has the cidr 10.1.0.0/16 of pool 'x'")]
+    [TestCase(Head + "pools: [ { name: x, cidr: 10.1.0.0/16 }, { name: y, cidr: 10.1.2.0/24 } ]\n", "f:3:59: warning: pool 'y' 10.1.2.0/24 lies inside pool 'x' 10.1.0.0/16, whose settings do not hold there")]
     [TestCase(Head + "kernel: { normalMetric: { ipv4: 5000, ipv6: 0 } }\n", "f:3:45: error: kernel.normalMetric.ipv6: '0' is not a number from 1 to 2147483647")]
     [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2, asn: 64512, auth: { md5: { file: /proc/sys/kernel/ostype } } },\n  { name: y, address: 10.0.0.2, port: 180, asn: 64512, auth: { md5: { file: /proc/sys/kernel/overflowuid } } } ]\n",
         "f:4:69: error: peer 'y': auth.md5 is not that of peer 'x' with the same address, by which TCP knows passwords")]
@@ -135,7 +137,6 @@ public sealed class MistakeTests
             "f:10:23: error: pools[0].cidr: '10.244.1.0/16' is not a prefix (address/length) (host bits are set); did you mean '10.244.0.0/16'?",
             "f:10:66: error: pools[0].tunnel.when: 'crossSubnett' is not one of always, crossSubnet; did you mean 'crossSubnet'?",
             "f:12:13: error: duplicate pool 'v5'",
-            "f:12:23: error: pool 'v5' 10.1.2.0/24 overlaps with pool 'v5' 10.1.0.0/16",
             "f:14:34: error: originate[0].kind: 'blackhol' is not one of blackhole, unreachable, none; did you mean 'blackhole'?",
             "f:14:58: error: originate[0].communities[0]: 'abc' is not a community (65001:100 or a well-known name such as no-export)",
             "f:15:15: error: originate[1]: duplicate prefix 10.1.3.0/26; first at f:14:15",

@@ -84,6 +84,18 @@ public sealed class FibPolicyTests
         Assert.That(Ask(options, "192.0.2.0/24", Bgp(nextHop)).Route, Is.EqualTo(Unicast(0, Hop(nextHop == "10.0.0.2" ? nextHop : "10.0.0.254"))));
     }
 
+    [TestCase("10.244.3.0/26", Tunl0)]
+    [TestCase("10.244.0.0/16", Tunl0)]
+    [TestCase("10.244.7.9/32", Eth0)]
+    public void Of_pools_inside_each_other_the_narrower_one_decides(string prefix, int link)
+    {
+        FibOptions options = new()
+        {
+            Pools = [Pool(TunnelMode.None, TunnelWhen.Always) with { Name = "inner", Prefix = Cidr.Parse("10.244.7.0/24") }, Pool(TunnelMode.Ipip, TunnelWhen.Always)],
+        };
+        Assert.That(Ask(options, prefix, Bgp("10.0.0.2")).Route, Is.EqualTo(Unicast(0, Hop("10.0.0.2", link))));
+    }
+
     [Test]
     public void Cross_subnet_without_a_known_subnet_is_direct() =>
         Assert.That(
