@@ -181,16 +181,22 @@ internal sealed partial class PeerManager
             names = string.Join(", ", candidates.Select(static candidate => candidate.Settings.Name));
         }
 
-        if (_refusals.IsDue(out long skipped))
+        bool due = _refusals.IsDue(out long skipped);
+        if (names.Length > 0)
         {
-            if (names.Length == 0)
-            {
-                Log.UnknownPeer(Context.Log, remote.ToString(), More(skipped));
-            }
-            else
+            // Without a word: a NOTIFICATION would make BIRD end the session that our own connection has just become, and rest.
+            if (due)
             {
                 Log.AmbiguousPeer(Context.Log, remote.ToString(), names, More(skipped));
             }
+
+            transport.Dispose();
+            return;
+        }
+
+        if (due)
+        {
+            Log.UnknownPeer(Context.Log, remote.ToString(), More(skipped));
         }
 
         Refusal.Send(transport, CeaseSubcode.ConnectionRejected);

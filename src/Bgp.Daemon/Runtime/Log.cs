@@ -27,7 +27,7 @@ internal static partial class Log
     [LoggerMessage(7, LogLevel.Information, "refused a connection from {Address}: no such peer is configured{More}")]
     internal static partial void UnknownPeer(ILogger log, string address, string more);
 
-    [LoggerMessage(44, LogLevel.Information, "refused a connection from {Address}: it may be that of any of {Names}, and their own attempts are not over{More}")]
+    [LoggerMessage(44, LogLevel.Information, "closed a connection from {Address}: it may be that of any of {Names}, and their own attempts are not over{More}")]
     internal static partial void AmbiguousPeer(ILogger log, string address, string names, string more);
 
     [LoggerMessage(12, LogLevel.Warning, "refused a connection from {Address}: the range {Range} has its {Limit} peers{More}")]

@@ -222,13 +222,13 @@ public sealed class PeerFsm
         SessionFsm? machine = Machine(side);
         if (machine is { State: SessionState.OpenSent })
         {
-            (_peerId, _peerAsn) = (peerId, peerAsn);
             ConnectionSide other = Other(side);
             SessionState otherState = StateOf(other);
             if (otherState == SessionState.Established)
             {
-                // A connection from before the session is a collision that the session has won; only a later one says that the neighbour restarted.
-                if (!_gracefulRestart || side != ConnectionSide.Incoming || !_calledWhileEstablished)
+                // A connection from before the session is a collision that the session has won; only a later one says that the neighbour restarted, and one
+                // with another identifier is another daemon of the neighbour's host: it must not take the session over.
+                if (!_gracefulRestart || side != ConnectionSide.Incoming || !_calledWhileEstablished || peerId != _peerId)
                 {
                     Drive(side, new SessionEvent(SessionEventKind.CollisionDump), actions);
                     return;
@@ -236,7 +236,10 @@ public sealed class PeerFsm
 
                 Drive(other, new SessionEvent(SessionEventKind.TcpFailed), actions, replaced: true);
             }
-            else if (otherState == SessionState.OpenConfirm)
+
+            (uint, uint) known = (_peerId, _peerAsn);
+            (_peerId, _peerAsn) = (peerId, peerAsn);
+            if (otherState == SessionState.OpenConfirm)
             {
                 // Where the neighbour opened both, RFC 4271 section 6.8 asks which of them exists and which is new: the one with this OPEN is.
                 bool isHigher = Loser == ConnectionSide.Incoming;
@@ -244,6 +247,7 @@ public sealed class PeerFsm
                 Drive(loser, new SessionEvent(SessionEventKind.CollisionDump), actions, replaced: true);
                 if (loser == side)
                 {
+                    (_peerId, _peerAsn) = known;
                     return;
                 }
             }

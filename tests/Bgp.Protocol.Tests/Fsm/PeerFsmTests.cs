@@ -157,6 +157,21 @@ public sealed class PeerFsmTests
     }
 
     [Test]
+    public void Another_speaker_at_the_neighbours_address_does_not_take_its_session_over()
+    {
+        PeerFsm peer = EstablishedPeer(gracefulRestart: true);
+        Assert.That(peer.Accept(_actions), Is.EqualTo(IncomingVerdict.Accept));
+        _actions.Clear();
+        peer.Open(ConnectionSide.Incoming, HighId + 1, 64512, 90, gracefulRestart: true, _actions);
+        Assert.That((peer.StateOf(ConnectionSide.Outgoing), peer.StateOf(ConnectionSide.Incoming)), Is.EqualTo((SessionState.Established, SessionState.Idle)));
+
+        // The neighbour itself is still known by its identifier.
+        Assert.That(peer.Accept(_actions), Is.EqualTo(IncomingVerdict.Accept));
+        peer.Open(ConnectionSide.Incoming, HighId, 64512, 90, gracefulRestart: true, _actions);
+        Assert.That(peer.StateOf(ConnectionSide.Incoming), Is.EqualTo(SessionState.OpenConfirm));
+    }
+
+    [Test]
     public void An_established_incoming_session_can_be_replaced_by_another_incoming_one()
     {
         PeerFsm peer = new(new SessionTimes(), passive: true, LowId, 64512);
