@@ -342,6 +342,7 @@ public sealed class AttributeTable
         private void Grow()
         {
             ulong[] slots = new ulong[_slots.Length * 2];
+            FreshMemory.Touch(slots);
             int mask = slots.Length - 1;
             foreach (ulong slot in _slots)
             {

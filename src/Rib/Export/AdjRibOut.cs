@@ -26,15 +26,22 @@ public readonly record struct AdjRibOutEntry(uint Attr, ushort Source, ushort Pa
 /// 8 bytes per prefix per group, whatever the number of members: what one member was sent follows from the entry and the member, since the only
 /// difference between members is that a route does not go back to its source. With ADD-PATH there are as many slots per prefix as paths are sent, and
 /// every slot is a prefix of its own for the purposes of change and withdrawal.
-/// <para>Chunks of 64K entries: growing copies no entry and makes no huge array.</para>
+/// <para>Chunks of 64K entries: growing copies no entry and makes no huge array. What is looked up is nearly always replaced, so a place counts as reachable once its page
+/// was written to (<see cref="FreshMemory"/>): a chunk takes memory as it fills.</para>
 /// </remarks>
 internal sealed class AdjRibOut(int stride)
 {
     private const int ChunkBits = 16;
     private const int ChunkSize = 1 << ChunkBits;
 
+    // 32 KB of entries.
+    private const int TouchSize = 1 << 12;
+
     private AdjRibOutEntry[][] _chunks = [];
     private int[] _bySource = new int[16];
+
+    // Places below may be written to: their chunks exist, and their pages are ours.
+    private ulong _reachable;
 
     /// <summary>Slots per prefix.</summary>
     internal int Stride => stride;
@@ -69,9 +76,9 @@ internal sealed class AdjRibOut(int stride)
     internal void Set(uint index, int slot, AdjRibOutEntry entry)
     {
         ulong at = ((ulong)index * (uint)stride) + (uint)slot;
-        if (at >> ChunkBits >= (ulong)_chunks.Length)
+        if (at >= _reachable)
         {
-            Grow((int)(at >> ChunkBits));
+            Grow(at);
         }
 
         ref AdjRibOutEntry place = ref _chunks[at >> ChunkBits][at & (ChunkSize - 1)];
@@ -92,9 +99,9 @@ internal sealed class AdjRibOut(int stride)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ref AdjRibOutEntry Place(uint index)
     {
-        if (index >> ChunkBits >= (uint)_chunks.Length)
+        if (index >= _reachable)
         {
-            Grow((int)(index >> ChunkBits));
+            Grow(index);
         }
 
         return ref _chunks[index >> ChunkBits][index & (ChunkSize - 1)];
@@ -112,13 +119,22 @@ internal sealed class AdjRibOut(int stride)
         _bySource[source] += change;
     }
 
-    private void Grow(int chunk)
+    private void Grow(ulong at)
     {
         int known = _chunks.Length;
-        Array.Resize(ref _chunks, chunk + 1);
-        for (int i = known; i <= chunk; i++)
+        int chunk = (int)(at >> ChunkBits);
+        if (chunk >= known)
         {
-            _chunks[i] = new AdjRibOutEntry[ChunkSize];
+            Array.Resize(ref _chunks, chunk + 1);
+            for (int i = known; i <= chunk; i++)
+            {
+                _chunks[i] = new AdjRibOutEntry[ChunkSize];
+            }
+        }
+
+        for (; _reachable <= at; _reachable += TouchSize)
+        {
+            FreshMemory.Touch(_chunks[_reachable >> ChunkBits].AsSpan((int)(_reachable & (ChunkSize - 1)), TouchSize));
         }
     }
 
@@ -131,7 +147,7 @@ internal sealed class AdjRibOut(int stride)
     /// <summary>A copy. The actions take the references that an entry and its prefix index need.</summary>
     internal AdjRibOut Copy(Action<AdjRibOutEntry> entry, Action<uint> index)
     {
-        AdjRibOut copy = new(stride) { _chunks = [.. _chunks.Select(static chunk => (AdjRibOutEntry[])chunk.Clone())], _bySource = [.. _bySource], Count = Count };
+        AdjRibOut copy = new(stride) { _chunks = [.. _chunks.Select(static chunk => (AdjRibOutEntry[])chunk.Clone())], _bySource = [.. _bySource], Count = Count, _reachable = _reachable };
         copy.ForEach(entry, index);
         return copy;
     }
@@ -140,7 +156,7 @@ internal sealed class AdjRibOut(int stride)
     internal void Clear(Action<AdjRibOutEntry> entry, Action<uint> index)
     {
         ForEach(entry, index);
-        (_chunks, _bySource, Count) = ([], new int[16], 0);
+        (_chunks, _bySource, _reachable, Count) = ([], new int[16], 0, 0);
     }
 
     private void ForEach(Action<AdjRibOutEntry> entry, Action<uint> index)

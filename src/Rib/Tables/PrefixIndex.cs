@@ -267,6 +267,7 @@ internal sealed class PrefixIndex<TPrefix>
     {
         ulong[] old = _slots;
         ulong[] slots = new ulong[old.Length * 2];
+        FreshMemory.Touch(slots);
         int mask = slots.Length - 1;
         foreach (ulong slot in old)
         {
