@@ -100,8 +100,15 @@ internal sealed partial class ExportTransform<TPrefix>
         return false;
     }
 
-    /// <summary>Whether the last answer holds for every prefix with the same set and source.</summary>
-    internal bool RepeatsForAll(IRoutePolicy<TPrefix> policy) => _lastAttribute != 0 && _lastAcceptsAll && _lastFitsAll && ReferenceEquals(policy, _lastPolicy);
+    /// <summary>
+    /// Whether the last answer holds for every prefix with this set and source for which the policy <see cref="IRoutePolicy{TPrefix}.AcceptsLearned"/>, which
+    /// need not be asked with <paramref name="all"/>.
+    /// </summary>
+    internal bool Repeats(uint attribute, ushort peer, IRoutePolicy<TPrefix> policy, out bool all)
+    {
+        all = _lastAcceptsAll;
+        return attribute == _lastAttribute && peer == _lastPeer && _lastFitsAll && ReferenceEquals(policy, _lastPolicy);
+    }
 
     /// <summary>
     /// The exported attribute set of one path; 0, with the reason, when it is not announced. The id is valid until the next call: the caller takes
@@ -110,6 +117,9 @@ internal sealed partial class ExportTransform<TPrefix>
     internal uint Export(in TPrefix prefix, uint attribute, ushort peer, RibPeer target, IRoutePolicy<TPrefix> policy, out ExportReason reason, out string rule)
     {
         rule = "";
+
+        // An answer that is this prefix's alone must not be taken for that of the set before.
+        _lastAttribute = 0;
         RibPeer? source = _rib.PeerAt(peer);
         if (source is null)
         {
@@ -138,7 +148,7 @@ internal sealed partial class ExportTransform<TPrefix>
         }
 
         ref Memo memo = ref Find(attribute, source, edit);
-        (_lastAttribute, _lastPeer, _lastPolicy, _lastAcceptsAll) = (unseen ? attribute : 0, peer, policy, policy.AcceptsAll);
+        (_lastAttribute, _lastPeer, _lastPolicy, _lastAcceptsAll) = (unseen ? attribute : 0, peer, policy, policy.AcceptsAllLearned);
         (_lastExported, _lastFixedLength, _lastReason) = (memo.Exported, memo.FixedLength, memo.Reason);
         _lastFitsAll = memo.Exported == 0 || memo.FixedLength + LongestNlri <= _key.MaxMessageLength;
         return Fitting(prefix, out reason);

@@ -66,9 +66,10 @@ public sealed partial class UpdateGroup<TPrefix>
             ref readonly BestPath<TPrefix> first = ref best[start];
             uint exported = first.Attr == 0 ? 0 : ExportOf(first);
             end = start + 1;
-            if (first.Attr == 0 || _transform.RepeatsForAll(_policy))
+            bool all = true;
+            if (first.Attr == 0 || _transform.Repeats(first.Attr, first.Peer, _policy, out all))
             {
-                while (end < indexes.Length && best[end].Attr == first.Attr && best[end].Peer == first.Peer)
+                while (end < indexes.Length && best[end].Attr == first.Attr && best[end].Peer == first.Peer && (all || _policy.AcceptsLearned(best[end].Prefix)))
                 {
                     end++;
                 }

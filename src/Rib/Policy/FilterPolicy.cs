@@ -114,6 +114,9 @@ public sealed class FilterPolicy<TPrefix> : IRoutePolicy<TPrefix>
         _ => false,
     };
 
+    /// <inheritdoc/>
+    public bool AcceptsAllLearned => _learned is StepKind.All or StepKind.CalicoImport;
+
     public bool ChangesRoutes => Array.Exists(_steps, static step => Array.Exists(step.Rules, static rule => rule.Edit is not null));
 
     /// <inheritdoc/>

@@ -78,6 +78,9 @@ public interface IRoutePolicy<TPrefix>
     /// </summary>
     bool AcceptsLearned(in TPrefix prefix) => AcceptsAll;
 
+    /// <summary>Whether <see cref="AcceptsLearned"/> holds for every prefix.</summary>
+    bool AcceptsAllLearned => AcceptsAll;
+
     /// <summary>Whether an accepted route may differ from what came in: then what is stored does not tell any more what another policy would say of it.</summary>
     bool ChangesRoutes => true;
 }

@@ -163,6 +163,9 @@ internal sealed class TestPolicy(int version) : IRoutePolicy<Ipv4Prefix>
 
     public bool AcceptsAll => version == 0;
 
+    // Some prefixes of a set may go unseen and others not.
+    public bool AcceptsLearned(in Ipv4Prefix prefix) => prefix.ToString() is string text && !Rejects(text) && Adds(text) == 0;
+
     public PolicyResult Evaluate(in Ipv4Prefix prefix, PathAttributes attributes, in PolicyContext context)
     {
         string text = prefix.ToString();

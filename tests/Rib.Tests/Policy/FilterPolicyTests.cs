@@ -27,6 +27,21 @@ public sealed class FilterPolicyTests
         }
     });
 
+    // What an update group need not ask about, though the guard keeps it from accepting all there is: the guard is about this host's routes.
+    [TestCase("all", true, true, true)]
+    [TestCase("calico-import", true, true, true)]
+    [TestCase(null, true, false, true)]
+    [TestCase("calico-export", true, false, false)]
+    [TestCase("none", false, false, false)]
+    public void Learned_routes_may_go_unseen(string? chain, bool guard, bool all, bool allButDefault)
+    {
+        FilterPolicy<Ipv4Prefix> policy = new(chain is null ? null : [chain], PolicyDirection.Export, false, new PolicyScope { RouteReflector = true, Guard = guard });
+        Assert.That(policy.AcceptsAll, Is.EqualTo(all && !guard));
+        Assert.That(policy.AcceptsAllLearned, Is.EqualTo(all));
+        Assert.That(policy.AcceptsLearned(Ipv4Prefix.Parse("10.244.0.0/26")), Is.EqualTo(allButDefault));
+        Assert.That(policy.AcceptsLearned(Ipv4Prefix.Parse("0.0.0.0/0")), Is.EqualTo(all));
+    }
+
     [TestCase("10.244.0.0/16", true)]
     [TestCase("10.244.3.0/26", true)]
     [TestCase("10.0.0.0/8", false)]
