@@ -11,6 +11,7 @@ public readonly struct AttributeSummary
 {
     private const byte HasMed = 1;
     private const byte HasLocalPref = 2;
+    private const byte HasWellKnown = 4;
 
     private readonly ulong _present;
     private readonly int _asPathOffset;
@@ -48,7 +49,8 @@ public readonly struct AttributeSummary
                 case AttributeCode.AsPath:
                     _asPathOffset = offset;
                     _asPathOctets = (ushort)length;
-                    AsPathLength = AsPath.Length(value);
+                    // One sequence, as nearly always.
+                    AsPathLength = length >= 2 && value[0] == AsSegment.Sequence && length == 2 + (4 * value[1]) ? value[1] : AsPath.Length(value);
                     NeighborAs = AsPath.FirstAs(value);
                     break;
                 case AttributeCode.NextHop when length is 4 or 16 or 32:
@@ -66,6 +68,7 @@ public readonly struct AttributeSummary
                 case AttributeCode.Communities:
                     _communitiesOffset = offset;
                     _communitiesOctets = (ushort)length;
+                    _has |= PathAttributes.HasWellKnown(value) ? HasWellKnown : (byte)0;
                     break;
                 case AttributeCode.OriginatorId when length == 4:
                     OriginatorId = BinaryPrimitives.ReadUInt32BigEndian(value);
@@ -128,5 +131,9 @@ public readonly struct AttributeSummary
     public ReadOnlySpan<byte> Communities(ReadOnlySpan<byte> canonical) => canonical.Slice(_communitiesOffset, _communitiesOctets);
 
     /// <summary>Whether a standard community is there.</summary>
-    public bool HasCommunity(ReadOnlySpan<byte> canonical, uint community) => PathAttributes.IndexOfCommunity(Communities(canonical), community) >= 0;
+    public bool HasCommunity(ReadOnlySpan<byte> canonical, uint community) =>
+        ((_has & HasWellKnown) != 0 || !Community.IsWellKnown(community)) && PathAttributes.IndexOfCommunity(Communities(canonical), community) >= 0;
+
+    /// <summary>Whether any of the well-known communities (<see cref="Community.IsWellKnown"/>) is there: without, none of them has to be looked for.</summary>
+    public bool HasAnyWellKnown => (_has & HasWellKnown) != 0;
 }

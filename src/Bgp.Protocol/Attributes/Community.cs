@@ -27,6 +27,9 @@ public static class Community
     /// <summary>BLACKHOLE (RFC 7999).</summary>
     public const uint Blackhole = 0xFFFF029A;
 
+    /// <summary>Whether it is of the range of well-known ones, 0xFFFF0000-0xFFFFFFFF (RFC 1997).</summary>
+    public static bool IsWellKnown(uint community) => community >> 16 == ushort.MaxValue;
+
     /// <summary>Joins <c>asn:value</c>.</summary>
     public static uint Of(ushort asn, ushort value) => ((uint)asn << 16) | value;
 

@@ -200,7 +200,7 @@ public sealed partial class PathAttributes
     }
 
     /// <summary>A fixed-seed 64-bit hash of canonical octets; equal octets, equal hash, in every process.</summary>
-    public static ulong HashOf(ReadOnlySpan<byte> canonical) => Mix.Hash(canonical);
+    public static ulong HashOf(ReadOnlySpan<byte> canonical) => Mix.HashWide(canonical);
 
     /// <summary>Finds an attribute in canonical octets, which are sorted: the walk ends where a higher code begins.</summary>
     internal static bool Find(ReadOnlySpan<byte> canonical, byte code, out int offset, out int length)
@@ -231,6 +231,20 @@ public sealed partial class PathAttributes
         }
 
         return -1;
+    }
+
+    /// <summary>Whether any community in the value of COMMUNITIES is a <see cref="Community.IsWellKnown"/> one.</summary>
+    internal static bool HasWellKnown(ReadOnlySpan<byte> communities)
+    {
+        for (; communities.Length >= 4; communities = communities[4..])
+        {
+            if (communities[0] == byte.MaxValue && communities[1] == byte.MaxValue)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>The decoded internal attribute; boxed, because most sets have none.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Bgp.Protocol;
 
@@ -37,5 +38,53 @@ public static class Mix
         }
 
         return Hash(hash, tail);
+    }
+
+    /// <summary>
+    /// The same for what is hashed once per UPDATE and more: a multiplication for 8 octets, where <see cref="Hash(ReadOnlySpan{byte})"/> takes three in a row. Each
+    /// step can be undone, so octets that differ in one word never collide.
+    /// </summary>
+    public static ulong HashWide(ReadOnlySpan<byte> octets)
+    {
+        const int word = sizeof(ulong);
+        ulong hash = (ulong)octets.Length;
+        ref byte at = ref MemoryMarshal.GetReference(octets);
+        int i = 0;
+        for (; i <= octets.Length - word; i += word)
+        {
+            hash = Step(hash, Word(ref at, i));
+        }
+
+        if (i < octets.Length)
+        {
+            // The last eight, some of them for the second time; of what is shorter, each by itself.
+            if (octets.Length >= word)
+            {
+                hash = Step(hash, Word(ref at, octets.Length - word));
+            }
+            else
+            {
+                foreach (byte octet in octets)
+                {
+                    hash = Step(hash, octet);
+                }
+            }
+        }
+
+        return Hash(hash);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Step(ulong hash, ulong word)
+    {
+        hash = (hash ^ word) * 0xC2B2AE3D27D4EB4FUL;
+        return hash ^ (hash >> 32);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Word(ref byte octets, int at)
+    {
+        ulong word = Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref octets, at));
+        return BitConverter.IsLittleEndian ? word : BinaryPrimitives.ReverseEndianness(word);
     }
 }

@@ -333,7 +333,7 @@ internal sealed partial class ExportTransform<TPrefix>
 
     private ExportReason WellKnown(in AttributeSummary attributes, ReadOnlySpan<byte> received)
     {
-        if (attributes.Communities(received).IsEmpty)
+        if (!attributes.HasAnyWellKnown)
         {
             return ExportReason.Advertised;
         }

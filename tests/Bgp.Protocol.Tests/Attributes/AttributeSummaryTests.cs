@@ -1,0 +1,77 @@
+using System.Buffers.Binary;
+using NUnit.Framework;
+
+namespace Bgp.Protocol.Tests.Attributes;
+
+[TestFixture]
+public sealed class AttributeSummaryTests
+{
+    private static readonly uint[] Communities =
+    [
+        Community.NoExport, Community.NoAdvertise, Community.LongLivedStale, Community.GracefulShutdown, 0xFFFF0000, 0xFFFFFFFF, 0xFFFEFFFF, 0x0000FFFF, 0x00FFFF00, 64512,
+    ];
+
+    [Test]
+    public void Community_is_found_whatever_stands_beside_it()
+    {
+        Random random = new(1);
+        for (int i = 0; i < 1000; i++)
+        {
+            uint[] present = random.GetItems(Communities, random.Next(6));
+            byte[] canonical = Set(present);
+            AttributeSummary summary = new(canonical);
+            Assert.That(summary.HasAnyWellKnown, Is.EqualTo(present.Any(Community.IsWellKnown)));
+            foreach (uint community in Communities)
+            {
+                Assert.That(summary.HasCommunity(canonical, community), Is.EqualTo(present.Contains(community)), $"{community:X8} in {string.Join(' ', present)}");
+            }
+        }
+    }
+
+    [TestCase("", 0)]
+    [TestCase("0200", 0)]
+    [TestCase("02020000FDE80000FDE9", 2)]
+    [TestCase("01020000FDE80000FDE9", 1)]
+    [TestCase("02010000FDE801020000FDE90000FDEA", 2)]
+    [TestCase("03010000FDE802010000FDE9", 1)]
+    public void Path_length_counts_a_set_once_and_a_confederation_not(string path, int expected)
+    {
+        byte[] value = Convert.FromHexString(path);
+        Assert.That(new AttributeSummary([0x40, 2, (byte)value.Length, .. value]).AsPathLength, Is.EqualTo(expected));
+    }
+
+    [Test]
+    public void Wide_hash_tells_octets_apart_by_every_bit_and_by_length()
+    {
+        for (int length = 0; length <= 40; length++)
+        {
+            byte[] octets = [.. Enumerable.Range(0, length).Select(static i => (byte)(i * 37))];
+            HashSet<ulong> seen = [Mix.HashWide(octets), Mix.HashWide([.. octets, 0])];
+            for (int bit = 0; bit < 8 * length; bit++)
+            {
+                octets[bit / 8] ^= (byte)(1 << (bit % 8));
+                seen.Add(Mix.HashWide(octets));
+                octets[bit / 8] ^= (byte)(1 << (bit % 8));
+            }
+
+            Assert.That(seen, Has.Count.EqualTo(2 + (8 * length)), $"{length} octets");
+        }
+    }
+
+    private static byte[] Set(uint[] communities)
+    {
+        List<byte> set = [0x40, 1, 1, 0];
+        if (communities.Length > 0)
+        {
+            set.AddRange([0xC0, 8, (byte)(4 * communities.Length)]);
+            Span<byte> word = stackalloc byte[4];
+            foreach (uint community in communities)
+            {
+                BinaryPrimitives.WriteUInt32BigEndian(word, community);
+                set.AddRange(word);
+            }
+        }
+
+        return [.. set];
+    }
+}
