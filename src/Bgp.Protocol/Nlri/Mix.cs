@@ -42,12 +42,12 @@ public static class Mix
 
     /// <summary>
     /// The same for what is hashed once per UPDATE and more: a multiplication for 8 octets, where <see cref="Hash(ReadOnlySpan{byte})"/> takes three in a row. Each
-    /// step can be undone, so octets that differ in one word never collide.
+    /// step can be undone, so octets of one length that differ in one word never collide.
     /// </summary>
     public static ulong HashWide(ReadOnlySpan<byte> octets)
     {
         const int word = sizeof(ulong);
-        ulong hash = (ulong)octets.Length;
+        ulong hash = (ulong)octets.Length * 0x9E3779B97F4A7C15UL;
         ref byte at = ref MemoryMarshal.GetReference(octets);
         int i = 0;
         for (; i <= octets.Length - word; i += word)
@@ -55,19 +55,17 @@ public static class Mix
             hash = Step(hash, Word(ref at, i));
         }
 
-        if (i < octets.Length)
+        int left = octets.Length - i;
+        if (left > 0 && i > 0)
         {
-            // The last eight, some of them for the second time; of what is shorter, each by itself.
-            if (octets.Length >= word)
+            // What is left, read with octets before it, which are shifted out.
+            hash = Step(hash, Word(ref at, octets.Length - word) >> (8 * (word - left)));
+        }
+        else
+        {
+            foreach (byte octet in octets[i..])
             {
-                hash = Step(hash, Word(ref at, octets.Length - word));
-            }
-            else
-            {
-                foreach (byte octet in octets)
-                {
-                    hash = Step(hash, octet);
-                }
+                hash = Step(hash, octet);
             }
         }
 
