@@ -16,11 +16,13 @@ public enum AttributeStep : byte
     Overrun,
 }
 
-/// <summary>Walks path attributes: flags, code, one or two octets of length, value (RFC 4271 section 4.3). Never throws.</summary>
-public ref struct AttributeReader(ReadOnlySpan<byte> attributes)
+/// <summary>
+/// Walks path attributes: flags, code, one or two octets of length, value (RFC 4271 section 4.3), from a position where one begins. Never throws.
+/// </summary>
+public ref struct AttributeReader(ReadOnlySpan<byte> attributes, int position = 0)
 {
     private readonly ReadOnlySpan<byte> _all = attributes;
-    private int _position;
+    private int _position = position;
 
     /// <summary>Offset of the next attribute, or of the one that overruns.</summary>
     public readonly int Position => _position;

@@ -27,7 +27,22 @@ public readonly struct AttributeSummary
     /// <summary>Reads canonical octets. Never throws; octets that are not canonical give a summary with holes.</summary>
     public AttributeSummary(ReadOnlySpan<byte> canonical)
     {
-        AttributeReader reader = new(canonical);
+        int position = 0;
+        if (CommonHead.TryRead(canonical, out CommonHead head))
+        {
+            _present = (1UL << (int)AttributeCode.Origin) | (1UL << (int)AttributeCode.AsPath) | (1UL << (int)AttributeCode.NextHop);
+            Origin = (Origin)canonical[CommonHead.Path - 1];
+            _asPathOffset = CommonHead.PathValue;
+            _asPathOctets = (ushort)head.PathLength;
+            ReadOnlySpan<byte> path = canonical.Slice(CommonHead.PathValue, head.PathLength);
+            AsPathLength = LengthOf(path);
+            NeighborAs = AsPath.FirstAs(path);
+            _nextHopOffset = head.NextHopValue;
+            _nextHopOctets = 4;
+            position = head.End;
+        }
+
+        AttributeReader reader = new(canonical, position);
         while (reader.Next(out _, out byte code, out int offset, out int length) == AttributeStep.Attribute)
         {
             if (code < 64)
@@ -49,8 +64,7 @@ public readonly struct AttributeSummary
                 case AttributeCode.AsPath:
                     _asPathOffset = offset;
                     _asPathOctets = (ushort)length;
-                    // One sequence, as nearly always.
-                    AsPathLength = length >= 2 && value[0] == AsSegment.Sequence && length == 2 + (4 * value[1]) ? value[1] : AsPath.Length(value);
+                    AsPathLength = LengthOf(value);
                     NeighborAs = AsPath.FirstAs(value);
                     break;
                 case AttributeCode.NextHop when length is 4 or 16 or 32:
@@ -81,6 +95,10 @@ public readonly struct AttributeSummary
             }
         }
     }
+
+    /// <summary>One sequence, as nearly always, says its length itself.</summary>
+    private static int LengthOf(ReadOnlySpan<byte> path) =>
+        path.Length >= 2 && path[0] == AsSegment.Sequence && path.Length == 2 + (4 * path[1]) ? path[1] : AsPath.Length(path);
 
     /// <summary>Where the route came from.</summary>
     public RouteSource Source { get; }

@@ -25,8 +25,18 @@ internal sealed partial class ExportTransform<TPrefix>
         bool needsOriginator = reflected && (attributes.Present & (1UL << (int)AttributeCode.OriginatorId)) == 0;
         bool needsCluster = reflected;
         uint cluster = ClusterOf(source);
-        AttributeReader reader = new(received);
+        int begin = 0;
         int position = 0;
+        if (CommonHead.TryRead(received, out CommonHead head))
+        {
+            // The same as below for the first three, which nothing comes between.
+            begin = head.End;
+            received[..(internally ? head.NextHop : CommonHead.Path)].CopyTo(into);
+            position = internally ? head.NextHop : PutPath(into, CommonHead.Path, received[CommonHead.Path], received.Slice(CommonHead.PathValue, head.PathLength));
+            position = PutNextHop(into, position, nextHop, linkLocal);
+        }
+
+        AttributeReader reader = new(received, begin);
         while (true)
         {
             int start = reader.Position;

@@ -77,7 +77,7 @@ internal sealed class UpdatePacker<TPrefix>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Add(in TPrefix prefix, uint pathId, uint attribute, LogTarget target)
     {
-        ulong key = ((ulong)attribute << 32) | ((uint)target.Peer << 16) | ((uint)target.SkipWalks << 8) | (uint)target.Kind;
+        ulong key = KeyOf(attribute, target);
         if (key != _openKey)
         {
             Open(key, attribute, target);
@@ -95,6 +95,31 @@ internal sealed class UpdatePacker<TPrefix>
         }
 
         _nlriUsed += prefix.Write(_nlri.AsSpan(_nlriUsed));
+    }
+
+    /// <summary>Adds prefixes without path identifiers that have one set and target, as <see cref="Add"/> does one.</summary>
+    internal void AddAll(ReadOnlySpan<BestPath<TPrefix>> prefixes, uint attribute, LogTarget target)
+    {
+        ulong key = KeyOf(attribute, target);
+        if (key != _openKey)
+        {
+            Open(key, attribute, target);
+        }
+
+        int most = prefixes.Length * MaxNlri;
+        if (_nlri.Length - _nlriUsed < most)
+        {
+            Array.Resize(ref _nlri, (int)BitOperations.RoundUpToPowerOf2((uint)(_nlriUsed + most)));
+        }
+
+        Span<byte> into = _nlri.AsSpan(_nlriUsed);
+        int used = 0;
+        foreach (ref readonly BestPath<TPrefix> path in prefixes)
+        {
+            used += path.Prefix.Write(into[used..]);
+        }
+
+        _nlriUsed += used;
     }
 
     /// <summary>Writes everything that was added to <paramref name="log"/>, unpublished, and starts over.</summary>
@@ -131,7 +156,8 @@ internal sealed class UpdatePacker<TPrefix>
     /// </summary>
     private ReadOnlySpan<byte> Wire(ReadOnlySpan<byte> canonical, out bool mp, out ReadOnlySpan<byte> nextHop)
     {
-        if (IsWire(canonical))
+        // Nearly always, and there is no internal attribute, which would be the first.
+        if (TPrefix.Family == AfiSafi.Ipv4Unicast && _key.As4 && canonical.Length <= _wire.Length && CommonHead.TryRead(canonical, out _))
         {
             mp = false;
             nextHop = default;
@@ -157,26 +183,9 @@ internal sealed class UpdatePacker<TPrefix>
         return _wire.AsSpan(0, Math.Max(0, length));
     }
 
-    /// <summary>
-    /// Whether a set begins with ORIGIN, AS_PATH and a NEXT_HOP of four octets, as nearly all do, and goes out as it is. False says nothing.
-    /// </summary>
-    private bool IsWire(ReadOnlySpan<byte> canonical)
-    {
-        const int origin = 4;
-        const int header = 3;
-        if (TPrefix.Family != AfiSafi.Ipv4Unicast || !_key.As4 || canonical.Length < origin + header || canonical.Length > _wire.Length
-            || canonical[1] != (byte)AttributeCode.Origin || canonical[2] != 1
-            || canonical[origin + 1] != (byte)AttributeCode.AsPath
-            || ((canonical[0] | canonical[origin]) & (byte)AttributeFlags.ExtendedLength) != 0)
-        {
-            return false;
-        }
-
-        ReadOnlySpan<byte> rest = canonical[(origin + header)..];
-        int path = canonical[origin + 2];
-        return rest.Length >= path + header && rest[path + 1] == (byte)AttributeCode.NextHop && rest[path + 2] == 4
-            && (rest[path] & (byte)AttributeFlags.ExtendedLength) == 0;
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong KeyOf(uint attribute, LogTarget target) =>
+        ((ulong)attribute << 32) | ((uint)target.Peer << 16) | ((uint)target.SkipWalks << 8) | (uint)target.Kind;
 
     /// <summary>Ends the last stretch.</summary>
     private void Close()
