@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Rib;
 
 /// <content>
@@ -118,11 +120,10 @@ public sealed partial class UpdateGroup<TPrefix>
     {
         // While a walk is on, whom a prefix is for depends on the prefix.
         bool alike = encode && _walks.Count == 0;
-        LogTarget target = default;
-        bool known = false;
-        int added = 0;
-        int taken = 0;
-        for (int i = 0; i < indexes.Length; i++)
+        int first = alike || !encode ? AnnounceNew(indexes, best, now, alike) : 0;
+        int added = first;
+        int taken = first;
+        for (int i = first; i < indexes.Length; i++)
         {
             uint index = indexes[i];
             ref AdjRibOutEntry place = ref _adjRibOut.Place(index);
@@ -134,12 +135,7 @@ public sealed partial class UpdateGroup<TPrefix>
 
             if (alike && (old.IsNone || old.Source == now.Source))
             {
-                if (!known)
-                {
-                    (target, known) = (AllBut(now.Source, 0), true);
-                }
-
-                _packer.Add(best[i].Prefix, 1, now.Attr, target);
+                _packer.Add(best[i].Prefix, 1, now.Attr, AllBut(now.Source, 0));
             }
             else if (encode)
             {
@@ -168,55 +164,91 @@ public sealed partial class UpdateGroup<TPrefix>
         Take(now.Attr, taken);
     }
 
+    /// <summary>
+    /// The first ones under which nothing was announced, as in a table that fills up: how many. Three short loops, one for each place that is written to, take
+    /// a quarter of the instructions of the one above, where everything may happen to a prefix.
+    /// </summary>
+    private int AnnounceNew(ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best, AdjRibOutEntry now, bool pack)
+    {
+        int count = 0;
+        foreach (uint index in indexes)
+        {
+            ref AdjRibOutEntry place = ref _adjRibOut.Place(index);
+            if (!place.IsNone)
+            {
+                break;
+            }
+
+            place = now;
+            count++;
+        }
+
+        if (count > 0)
+        {
+            indexes[..count].CopyTo(_toPin.AsSpan(_pins));
+            _pins += count;
+            if (pack)
+            {
+                _packer.AddAll(best[..count], now.Attr, AllBut(now.Source, 0));
+            }
+        }
+
+        return count;
+    }
+
     /// <summary>Prefixes of which nothing is announced any more.</summary>
     private void Retract(ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best, bool encode)
     {
-        bool alike = encode && _walks.Count == 0;
-        LogTarget target = default;
-        int source = -1;
-        int removed = 0;
-        for (int i = 0; i < indexes.Length; i++)
+        int end;
+        for (int start = 0; start < indexes.Length; start = end)
         {
-            uint index = indexes[i];
-            AdjRibOutEntry old = _adjRibOut.Get(index, 0);
-            if (old.IsNone)
+            end = start + 1;
+            AdjRibOutEntry first = _adjRibOut.Get(indexes[start], 0);
+            if (first.IsNone)
             {
                 continue;
             }
 
-            if (old.Source != source)
+            while (end < indexes.Length && _adjRibOut.Get(indexes[end], 0) is { IsNone: false } next && next.Source == first.Source)
             {
-                if (removed > 0)
-                {
-                    _adjRibOut.Counted((ushort)source, -removed);
-                }
-
-                (source, removed) = (old.Source, 0);
-                target = alike ? AllBut(old.Source, 0) : default;
+                end++;
             }
 
-            if (alike)
-            {
-                _packer.Add(best[i].Prefix, 1, 0, target);
-            }
-            else if (encode)
-            {
-                Pack(best[i].Prefix, index, 0, old, default);
-            }
+            RetractFrom(first.Source, indexes[start..end], best[start..end], encode);
+        }
+    }
 
-            _adjRibOut.Place(index) = default;
-            removed++;
-            Drop(old.Attr);
-            _toUnpin[_unpins++] = index;
-            if (_withdrawals.IsRecording)
+    /// <summary>Prefixes whose announced route was of one peer.</summary>
+    private void RetractFrom(ushort source, ReadOnlySpan<uint> indexes, ReadOnlySpan<BestPath<TPrefix>> best, bool encode)
+    {
+        if (encode && _walks.Count == 0)
+        {
+            _packer.AddAll(best, 0, AllBut(source, 0));
+        }
+        else if (encode)
+        {
+            for (int i = 0; i < indexes.Length; i++)
             {
-                _withdrawals.Add(best[i].Prefix, 1);
+                Pack(best[i].Prefix, indexes[i], 0, _adjRibOut.Get(indexes[i], 0), default);
             }
         }
 
-        if (removed > 0)
+        foreach (uint index in indexes)
         {
-            _adjRibOut.Counted((ushort)source, -removed);
+            ref AdjRibOutEntry place = ref _adjRibOut.Place(index);
+            Drop(place.Attr);
+            place = default;
+        }
+
+        _adjRibOut.Counted(source, -indexes.Length);
+        indexes.CopyTo(_toUnpin.AsSpan(_unpins));
+        _unpins += indexes.Length;
+        if (_withdrawals.IsRecording)
+        {
+            foreach (ref readonly BestPath<TPrefix> path in best)
+            {
+                _withdrawals.Add(path.Prefix, 1);
+            }
         }
     }
 
@@ -260,6 +292,7 @@ public sealed partial class UpdateGroup<TPrefix>
         _takenCount += count;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Drop(uint attribute)
     {
         if (attribute != _dropped)
