@@ -103,10 +103,13 @@ internal sealed class PrefixIndex<TPrefix>
             return;
         }
 
+        ulong[] slots = _slots;
         foreach (ref readonly TPrefix prefix in prefixes)
         {
-            ulong slot = FirstSlot(prefix);
-            if (slot != 0)
+            // Another prefix's is of no use, and in a table that fills up half of those looked up are new.
+            uint tag = TagOf(prefix);
+            ulong slot = slots[(int)tag & (slots.Length - 1)];
+            if ((uint)(slot >> 32) == tag && slot != 0)
             {
                 Sse.Prefetch0(Unsafe.AsPointer(ref this[(uint)slot]));
             }

@@ -165,32 +165,52 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             Peer = peer,
             Flags = (ushort)((byte)(flags | info.Flags) | (state.Epoch << EpochShift)),
         };
-        Path withId = path;
-        withId.Flags |= (ushort)PathFlags.HasPathId;
-        int taken = 0;
-        int added = 0;
-        for (int i = 0; i < prefixes.Length; i++)
-        {
-            uint pathId = pathIds.IsEmpty ? 0 : pathIds[i];
-            ref PrefixEntry<TPrefix> entry = ref _index.FindOrAdd(prefixes[i], out uint index);
-            if (entry.Count == 0 && pathId == 0)
-            {
-                AddFirst(index, ref entry, path, 0);
-                added++;
-                continue;
-            }
-
-            taken += Store(index, ref entry, pathId == 0 ? path : withId, pathId, ref state) ? 1 : 0;
-        }
-
-        Counted(ref state, path, added);
-        taken += added;
+        int taken = pathIds.IsEmpty ? ReachPlain(prefixes, path, ref state) : ReachWithIds(prefixes, pathIds, path, ref state);
 
         // The caller's own reference keeps the set until here.
         if (taken > 0)
         {
             _attributes.AddRef(attrId, taken);
         }
+    }
+
+    /// <summary>Of a neighbour without ADD-PATH; references that paths took to the set.</summary>
+    private int ReachPlain(ReadOnlySpan<TPrefix> prefixes, in Path given, ref PeerState state)
+    {
+        // A copy that nothing else refers to stays in registers.
+        Path path = given;
+        int taken = 0;
+        int added = 0;
+        foreach (ref readonly TPrefix prefix in prefixes)
+        {
+            ref PrefixEntry<TPrefix> entry = ref _index.FindOrAdd(prefix, out uint index);
+            if (entry.Count == 0)
+            {
+                AddFirst(index, ref entry, path, 0);
+                added++;
+            }
+            else if (Store(index, ref entry, given, 0, ref state))
+            {
+                taken++;
+            }
+        }
+
+        Counted(ref state, path, added);
+        return taken + added;
+    }
+
+    private int ReachWithIds(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, in Path path, ref PeerState state)
+    {
+        Path withId = path;
+        withId.Flags |= (ushort)PathFlags.HasPathId;
+        int taken = 0;
+        for (int i = 0; i < prefixes.Length; i++)
+        {
+            ref PrefixEntry<TPrefix> entry = ref _index.FindOrAdd(prefixes[i], out uint index);
+            taken += Store(index, ref entry, pathIds[i] == 0 ? path : withId, pathIds[i], ref state) ? 1 : 0;
+        }
+
+        return taken;
     }
 
     /// <summary>Removes the peer's path to each prefix; unknown ones are no error.</summary>
