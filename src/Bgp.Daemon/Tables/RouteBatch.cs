@@ -179,11 +179,10 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
                 }
                 else
                 {
-                    loop.Shard.Reach(prefixes, pathIds, Peer, run.Attr, run.Flags);
+                    loop.Shard.ReachOwned(prefixes, pathIds, Peer, run.Attr, run.Flags);
                 }
             }
-
-            if (run.Attr != 0)
+            else if (run.Attr != 0)
             {
                 loop.Attributes.Release(run.Attr);
             }

@@ -156,6 +156,29 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     /// <summary>Stores or replaces one path per prefix. <paramref name="pathIds"/> is empty or as long as <paramref name="prefixes"/>.</summary>
     public void Reach(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer, uint attrId, PathFlags flags)
     {
+        if (Enter(prefixes, pathIds, peer, attrId, flags) is int taken and > 0)
+        {
+            _attributes.AddRef(attrId, taken);
+        }
+    }
+
+    /// <summary>The same for a caller that gives its reference to the set away: that becomes one path's, and is often all that is to be counted.</summary>
+    public void ReachOwned(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer, uint attrId, PathFlags flags)
+    {
+        int taken = Enter(prefixes, pathIds, peer, attrId, flags);
+        if (taken > 1)
+        {
+            _attributes.AddRef(attrId, taken - 1);
+        }
+        else if (taken == 0)
+        {
+            _attributes.Release(attrId);
+        }
+    }
+
+    /// <summary>Enters paths; the references that they hold on the set, which are not counted yet: the caller's own keeps it until they are.</summary>
+    private int Enter(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer, uint attrId, PathFlags flags)
+    {
         RankInfo info = Rank(attrId);
         ref PeerState state = ref StateOf(peer);
         Path path = new()
@@ -165,17 +188,11 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             Peer = peer,
             Flags = (ushort)((byte)(flags | info.Flags) | (state.Epoch << EpochShift)),
         };
-        int taken = pathIds.IsEmpty ? ReachPlain(prefixes, path, ref state) : ReachWithIds(prefixes, pathIds, path, ref state);
-
-        // The caller's own reference keeps the set until here.
-        if (taken > 0)
-        {
-            _attributes.AddRef(attrId, taken);
-        }
+        return pathIds.IsEmpty ? EnterPlain(prefixes, path, ref state) : EnterWithIds(prefixes, pathIds, path, ref state);
     }
 
     /// <summary>Of a neighbour without ADD-PATH; references that paths took to the set.</summary>
-    private int ReachPlain(ReadOnlySpan<TPrefix> prefixes, in Path given, ref PeerState state)
+    private int EnterPlain(ReadOnlySpan<TPrefix> prefixes, in Path given, ref PeerState state)
     {
         // A copy that nothing else refers to stays in registers.
         Path path = given;
@@ -199,7 +216,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         return taken + added;
     }
 
-    private int ReachWithIds(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, in Path path, ref PeerState state)
+    private int EnterWithIds(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, in Path path, ref PeerState state)
     {
         Path withId = path;
         withId.Flags |= (ushort)PathFlags.HasPathId;
