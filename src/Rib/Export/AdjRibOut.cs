@@ -61,14 +61,21 @@ internal sealed class AdjRibOut(int stride)
         return chunk < (ulong)_chunks.Length ? _chunks[chunk][at & (ChunkSize - 1)] : default;
     }
 
-    /// <summary>Asks the processor for the first slot of a prefix.</summary>
-    internal unsafe void Prefetch(uint index)
+    /// <summary>Asks the processor for the entries of prefixes, without ADD-PATH.</summary>
+    internal unsafe void Prefetch(ReadOnlySpan<uint> indexes)
     {
-        ulong at = (ulong)index * (uint)stride;
-        ulong chunk = at >> ChunkBits;
-        if (Sse.IsSupported && chunk < (ulong)_chunks.Length)
+        if (!Sse.IsSupported)
         {
-            Sse.Prefetch0(Unsafe.AsPointer(ref _chunks[chunk][at & (ChunkSize - 1)]));
+            return;
+        }
+
+        AdjRibOutEntry[][] chunks = _chunks;
+        foreach (uint index in indexes)
+        {
+            if (index >> ChunkBits < (uint)chunks.Length)
+            {
+                Sse.Prefetch0(Unsafe.AsPointer(ref chunks[index >> ChunkBits][index & (ChunkSize - 1)]));
+            }
         }
     }
 

@@ -37,11 +37,7 @@ public sealed partial class UpdateGroup<TPrefix>
             return;
         }
 
-        foreach (uint index in indexes)
-        {
-            _adjRibOut.Prefetch(index);
-        }
-
+        _adjRibOut.Prefetch(indexes);
         _rib.SelectBest(indexes, _best);
         try
         {
