@@ -270,6 +270,38 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     /// <summary>Whether a path is from before its peer's latest epoch.</summary>
     public bool IsStale(in Path path) => (byte)(path.Flags >> EpochShift) != _peers[path.Peer].Epoch;
 
+    /// <summary>A peer's present epoch: what <see cref="IsSince"/> takes later.</summary>
+    public byte EpochOf(ushort peer) => StateOf(peer).Epoch;
+
+    /// <summary>
+    /// Whether a path was stored, or confirmed, since its peer had that epoch: what a session has sent is what came since its first one, stale for a route refresh
+    /// or not. Right while fewer than 256 epochs lie between.
+    /// </summary>
+    public bool IsSince(in Path path, byte epoch) => (byte)((path.Flags >> EpochShift) - epoch) <= (byte)(_peers[path.Peer].Epoch - epoch);
+
+    /// <summary>Told of each path that <see cref="SweepStale"/> removes, before it is gone; null where nobody asks.</summary>
+    public StalePathRemoved<TPrefix>? OnStaleRemoved { get; set; }
+
+    /// <summary>A peer's path to a prefix; false where there is none.</summary>
+    public bool TryGetPath(uint index, ushort peer, uint pathId, out Path path)
+    {
+        path = default;
+        if (!IsInUse(index))
+        {
+            return false;
+        }
+
+        ref PrefixEntry<TPrefix> entry = ref _index[index];
+        int at = Find(entry, peer, pathId);
+        if (at < 0)
+        {
+            return false;
+        }
+
+        path = _blocks.Span(entry.Block, entry.Count)[at];
+        return true;
+    }
+
     /// <summary>Everything that the peer has sent so far is stale from now on.</summary>
     public void BumpEpoch(ushort peer)
     {
@@ -298,6 +330,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
                 Path path = _blocks.Span(entry.Block, entry.Count)[i];
                 if (path.Peer == peer && (byte)(path.Flags >> EpochShift) != state.Epoch)
                 {
+                    OnStaleRemoved?.Invoke(entry.Prefix, PathIdAt(cursor, i), path);
                     RemoveAt(cursor, ref entry, i);
                     i = Math.Min(i, entry.Count);
                 }
@@ -730,3 +763,10 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
         _blocks.SetPathId(entry.Block + (uint)b, idA);
     }
 }
+
+/// <summary>A stale path is about to be removed.</summary>
+/// <param name="prefix">Its prefix.</param>
+/// <param name="pathId">Its ADD-PATH identifier, 0 for none.</param>
+/// <param name="path">The path.</param>
+public delegate void StalePathRemoved<TPrefix>(in TPrefix prefix, uint pathId, in Path path)
+    where TPrefix : unmanaged, IPrefix<TPrefix>;
