@@ -114,9 +114,9 @@ public static class ConfigDiff
         Section("birdCompat", old.BirdCompat, now.BirdCompat);
         Section("log", old.Log, now.Log);
         Section("metrics", old.Metrics, now.Metrics);
-        Section("bmp", old.Bmp, now.Bmp);
         Section("watch", old.Watch, now.Watch);
         Named("pool", old.Pools, now.Pools, p => p.Name, changes);
+        Named("bmp", old.Bmp, now.Bmp, b => b.Name, changes);
         Named("originate", old.Originate, now.Originate, o => o.Prefix.ToString(), changes);
     }
 

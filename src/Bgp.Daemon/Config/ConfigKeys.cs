@@ -144,7 +144,8 @@ internal static class ConfigKeys
         L("birdCompat", M("socket", Must(T("path")), W("dialect", "bird2", "bird1", "bird2"), W("family", "both", "ipv4", "ipv6"), T("mode", "0660"), T("group"), B("readOnly", "false"))),
         M("log", W("level", "info", "trace", "debug", "info", "warning", "error"), W("format", "text", "text", "json")),
         M("metrics", V("listen", ValueKind.Endpoint, "127.0.0.1:9179")),
-        L("bmp", M("station", T("name", "address"), Must(V("address", ValueKind.Ip)), N("port", "11019", 1, 65535))));
+        L("bmp", M("station", Id("name", "address"), Must(V("address", ValueKind.Ip)), N("port", "11019", 1, 65535),
+            S("policy", W("policy", "", [.. BmpPolicyWords.All]), "pre"), D("statsInterval", "60s"), D("connectRetry", "30s"))));
 
     private static ConfigKey Match() => M("match",
         S("prefix", V("prefix", ValueKind.Prefix)), S("prefixExact", V("prefix", ValueKind.Prefix)), S("notPrefix", V("prefix", ValueKind.Prefix)),

@@ -545,8 +545,41 @@ public sealed record LogConfig(string Level = "info", bool Json = false);
 /// <param name="Listen">host:port, or empty for none.</param>
 public sealed record MetricsConfig(string Listen = "127.0.0.1:9179");
 
+/// <summary>Which routes a BMP station is told of.</summary>
+[Flags]
+public enum BmpPolicies : byte
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>What neighbours sent, before import policy (RFC 7854 section 5).</summary>
+    Pre = 1,
+
+    /// <summary>What import policy left of it.</summary>
+    Post = 2,
+
+    /// <summary>What was selected (RFC 9069).</summary>
+    LocRib = 4,
+}
+
+/// <summary>The words of <see cref="BmpPolicies"/>.</summary>
+public static class BmpPolicyWords
+{
+    /// <summary>As the configuration has them.</summary>
+    public static IReadOnlyList<string> All { get; } = ["pre", "post", "locRib"];
+
+    /// <summary>What is set, in words.</summary>
+    public static IEnumerable<string> Words(this BmpPolicies policies) => All.Where(word => policies.HasFlag(Parse(word)));
+
+    /// <summary>One word; none for any other.</summary>
+    public static BmpPolicies Parse(string word) => word switch { "pre" => BmpPolicies.Pre, "post" => BmpPolicies.Post, "locRib" => BmpPolicies.LocRib, _ => BmpPolicies.None };
+}
+
 /// <summary>A BMP station (RFC 7854).</summary>
 /// <param name="Name">Name.</param>
 /// <param name="Address">Address.</param>
 /// <param name="Port">TCP port.</param>
-public sealed record BmpConfig(string Name, IpAddr Address, int Port);
+/// <param name="Policies">What it is told.</param>
+/// <param name="StatsInterval">Time between two Statistics Reports; 0 for none.</param>
+/// <param name="ConnectRetry">First pause after a connection that failed; it doubles.</param>
+public sealed record BmpConfig(string Name, IpAddr Address, int Port, BmpPolicies Policies, TimeSpan StatsInterval, TimeSpan ConnectRetry);

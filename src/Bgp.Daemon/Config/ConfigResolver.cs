@@ -47,7 +47,7 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
             BirdCompat = [.. root.At("birdCompat").Nodes().Select(ResolveBird)],
             Log = new LogConfig(root.At("log", "level").Text("info"), root.At("log", "format").Text("text") == "json"),
             Metrics = new MetricsConfig(root.At("metrics", "listen").Text("127.0.0.1:9179") is var end && end == "off" ? "" : end),
-            Bmp = [.. root.At("bmp").Nodes().Select(b => new BmpConfig(b.At("name").Text(b.At("address").Text("")), b.At("address").Ip(), b.At("port").Int(11019)))],
+            Bmp = [.. root.At("bmp").Nodes().Select(ResolveBmp)],
             Watch = root.At("watch").Flag(false),
             Include = root.At("include").Texts(),
         };
@@ -191,6 +191,23 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
         return new BirdCompatConfig(
             node.At("path").Text(""), node.At("dialect").Scalar() == "bird1" ? 1 : 2, node.At("family").Scalar() switch { "ipv4" => 4, "ipv6" => 6, _ => 0 },
             mode & 0xFFF, node.At("group").Text(""), node.At("readOnly").Flag(false));
+    }
+
+    private static BmpConfig ResolveBmp(Node node)
+    {
+        BmpPolicies policies = BmpPolicies.None;
+        foreach (string word in node.At("policy").Texts())
+        {
+            policies |= BmpPolicyWords.Parse(word);
+        }
+
+        return new BmpConfig(
+            node.At("name").Text(node.At("address").Text("")),
+            node.At("address").Ip(),
+            node.At("port").Int(BmpMessage.DefaultPort),
+            policies == BmpPolicies.None ? BmpPolicies.Pre : policies,
+            node.At("statsInterval").Duration(TimeSpan.FromMinutes(1)),
+            node.At("connectRetry").Duration(TimeSpan.FromSeconds(30)));
     }
 
     private static FilterVerdict Verdict(Node? node, FilterVerdict otherwise) =>

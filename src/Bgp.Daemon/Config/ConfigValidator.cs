@@ -34,15 +34,35 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
         Dynamic();
         Filters(filters, poolNames);
         BirdSockets();
-        NotYet();
+        Stations();
     }
 
-    /// <summary>Keys that are part of the format and that this version does nothing with: said, never passed over in silence.</summary>
-    private void NotYet()
+    private void Stations()
     {
-        if (root.At("bmp") is { } stations && stations.Nodes().Count > 0)
+        HashSet<string> names = [];
+        List<Node> nodes = root.At("bmp").Nodes();
+        for (int i = 0; i < nodes.Count; i++)
         {
-            sink.Warning(stations, "bmp: this version sends nothing to BMP stations; use 'pipit dump mrt' or 'pipit events -f'");
+            BmpConfig station = model.Bmp[i];
+            if (station.Name.Length > 0 && !names.Add(station.Name))
+            {
+                sink.Error(nodes[i].At("name") ?? nodes[i].At("address") ?? nodes[i], $"bmp[{i}]: duplicate station '{station.Name}'{(nodes[i].At("name") is null ? "; give it a name" : "")}");
+            }
+
+            if (nodes[i].At("statsInterval") is { } interval && station.StatsInterval > TimeSpan.Zero && station.StatsInterval < TimeSpan.FromSeconds(1))
+            {
+                sink.Error(interval, $"bmp[{i}].statsInterval: at least 1s, or 0 for no statistics");
+            }
+
+            if (nodes[i].At("connectRetry") is { } retry && station.ConnectRetry < TimeSpan.FromSeconds(1))
+            {
+                sink.Error(retry, $"bmp[{i}].connectRetry: at least 1s");
+            }
+
+            if (nodes[i].At("policy") is { Kind: NodeKind.List } list && list.Nodes().Count == 0)
+            {
+                sink.Error(list, $"bmp[{i}].policy: names nothing; one or more of pre, post, locRib");
+            }
         }
     }
 

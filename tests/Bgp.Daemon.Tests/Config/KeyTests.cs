@@ -80,6 +80,7 @@ public sealed class KeyTests
     [TestCase("log: { format: json }")]
     [TestCase("metrics: { listen: \"[::1]:9\" }")]
     [TestCase("bmp: [{ address: 10.0.0.9 }]")]
+    [TestCase("bmp: [{ name: s, address: 10.0.0.9, port: 5000, policy: post, statsInterval: 0, connectRetry: 5s }]")]
     [TestCase("dynamicPeers: [{ range: 10.0.0.0/24, group: g, limit: 5 }]\npeerGroups: { g: {} }")]
     [TestCase("filters: { f: { rules: [{ match: { prefix: 10.0.0.0/8 }, action: accept }], default: reject } }")]
     public void A_top_level_key_reaches_the_model(string text)

@@ -1,4 +1,5 @@
 using Bgp.Daemon.Config;
+using Bgp.Protocol;
 
 namespace Bgp.Daemon.Tests.Config;
 
@@ -36,13 +37,14 @@ public sealed class MistakeTests
         """;
 
     [Test]
-    public void A_key_that_this_version_does_nothing_with_is_a_warning()
+    public void A_station_has_defaults_and_each_of_its_keys_counts()
     {
-        ConfigResult result = ConfigReader.Parse("version: 1\nnode: { name: a, asn: 1, ipv4: 10.0.0.1 }\nbmp: [ { address: 10.0.0.9 } ]\n", "f");
-        Assert.That(result.Model, Is.Not.Null);
-        Assert.That(result.Warnings.Select(w => w.ToString()), Is.EqualTo(new[]
+        BmpConfig[] stations = [.. ConfigReader.Parse(
+            Head + "bmp: [ { address: 10.0.0.9 }, { name: s, address: \"fd00::9\", port: 5000, policy: [pre, post, locRib], statsInterval: 0, connectRetry: 5s } ]\n", "f").Model!.Bmp];
+        Assert.That(stations, Is.EqualTo(new[]
         {
-            "f:3:6: warning: bmp: this version sends nothing to BMP stations; use 'pipit dump mrt' or 'pipit events -f'",
+            new BmpConfig("10.0.0.9", IpAddr.Parse("10.0.0.9"), 11019, BmpPolicies.Pre, TimeSpan.FromMinutes(1), TimeSpan.FromSeconds(30)),
+            new BmpConfig("s", IpAddr.Parse("fd00::9"), 5000, BmpPolicies.Pre | BmpPolicies.Post | BmpPolicies.LocRib, TimeSpan.Zero, TimeSpan.FromSeconds(5)),
         }));
     }
 
@@ -52,6 +54,13 @@ public sealed class MistakeTests
     [TestCase("version: 2\nnode: { name: a, asn: 1, ipv4: 10.0.0.1 }\n", "f:1:10: error: version: '2' is not supported; this program understands 1")]
     [TestCase(Head + "peers:\n\t- name: x\n", "f:4:1: error: not valid YAML: a line is indented with a tab; YAML takes spaces only")]
     [TestCase(Head + "listen: { port: 70000 }\n", "f:3:17: error: listen.port: '70000' is not a number from 1 to 65535")]
+    [TestCase(Head + "bmp: [ { address: 10.0.0.9, policy: prepolicy } ]\n", "f:3:37: error: bmp[0].policy: 'prepolicy' is not one of pre, post, locRib")]
+    [TestCase(Head + "bmp: [ { address: 10.0.0.9, policy: [locrib] } ]\n", "f:3:38: error: bmp[0].policy[0]: 'locrib' is not one of pre, post, locRib; did you mean 'locRib'?")]
+    [TestCase(Head + "bmp: [ { address: 10.0.0.9, policy: [] } ]\n", "f:3:37: error: bmp[0].policy: names nothing; one or more of pre, post, locRib")]
+    [TestCase(Head + "bmp: [ { address: 10.0.0.9, statInterval: 60s } ]\n", "f:3:29: error: unknown key 'statInterval' in bmp[0]; did you mean 'statsInterval'?")]
+    [TestCase(Head + "bmp: [ { address: 10.0.0.9, statsInterval: 100ms } ]\n", "f:3:44: error: bmp[0].statsInterval: at least 1s, or 0 for no statistics")]
+    [TestCase(Head + "bmp: [ { address: 10.0.0.9, connectRetry: 0 } ]\n", "f:3:43: error: bmp[0].connectRetry: at least 1s")]
+    [TestCase(Head + "bmp: [ { address: 10.0.0.9 }, { address: 10.0.0.9, port: 5000 } ]\n", "f:3:42: error: bmp[1]: duplicate station '10.0.0.9'; give it a name")]
     [TestCase(Head + "log: { level: warn }\n", "f:3:15: error: log.level: 'warn' is not one of trace, debug, info, warning, error; did you mean 'warning'?")]
     [TestCase(Head + "kernel: { metric: localpref }\n", "f:3:19: error: kernel.metric: 'localpref' is not a metric ('none', 'localPref' or a number); did you mean 'localPref'?")]
     [TestCase(Head + "peers: [ { name: x, address: 10.0.0.2/24, asn: 64512 } ]\n", "f:3:30: error: peers[0].address: '10.0.0.2/24' is not an IP address; did you mean '10.0.0.2'?")]
