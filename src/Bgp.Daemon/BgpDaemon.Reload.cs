@@ -177,6 +177,7 @@ internal sealed partial class BgpDaemon
 
             ApplyOutside(old, model);
             ApplyBirdSockets(model);
+            ApplyStations();
             _loadedAt = _time.GetUtcNow();
             if (!rollback && _confirmBy is null && changes.Count > 0)
             {

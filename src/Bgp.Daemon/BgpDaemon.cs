@@ -72,6 +72,7 @@ internal sealed partial class BgpDaemon : IDisposable
             V4 = v4,
             V6 = v6,
             Bfd = new Bfd.BfdService(log, DaemonContext.InterfaceIndex),
+            Bmp = new Bmp.BmpService(v4, v6, time, log),
             RestartingUntil = _startedAt + RestartTime(model),
             ClusterIds = ClusterIds(model),
         };
@@ -169,6 +170,8 @@ internal sealed partial class BgpDaemon : IDisposable
             _context.ForwardingPreserved = true;
         }
 
+        // Before the first session, so that they are told of everything as it came.
+        ApplyStations();
         BeginRecovery();
         _peers.Apply(PeerSettings(_mapping, _model), DynamicSettings(_mapping, _model), start: false);
 
@@ -222,7 +225,7 @@ internal sealed partial class BgpDaemon : IDisposable
             _kernel?.RemoveAllOwn();
 
             // The Ceases are on their way; let the neighbours close first, briefly.
-            await Task.Delay(TimeSpan.FromMilliseconds(200), _time).ConfigureAwait(false);
+            await Task.WhenAll(_context.Bmp!.StopAsync(), Task.Delay(TimeSpan.FromMilliseconds(200), _time)).ConfigureAwait(false);
             _context.Bfd?.Dispose();
         }
         else
@@ -233,7 +236,7 @@ internal sealed partial class BgpDaemon : IDisposable
             // Detach the kernel first: the tables empty while sessions close, and forwarding must not.
             _kernel?.Dispose();
             _peers.Stop(default, "daemon stopped");
-            await Task.Delay(TimeSpan.FromMilliseconds(50), _time).ConfigureAwait(false);
+            await Task.WhenAll(_context.Bmp!.StopAsync(), Task.Delay(TimeSpan.FromMilliseconds(50), _time)).ConfigureAwait(false);
         }
     }
 
@@ -249,6 +252,7 @@ internal sealed partial class BgpDaemon : IDisposable
         CloseBirdSockets();
         _http?.Dispose();
         _peers.Dispose();
+        _context.Bmp?.Dispose();
         _context.Bfd?.Dispose();
         _kernel?.Dispose();
         _systemd.Dispose();
@@ -272,6 +276,9 @@ internal sealed partial class BgpDaemon : IDisposable
         AllPaths = AnyAddPathSend(model),
         ElevatedAbove = RankKey.ElevatedAbove(ConfigMapping.NormalMetric(model, v6)),
     };
+
+    /// <summary>The stations of the running model.</summary>
+    private void ApplyStations() => _context.Bmp!.Apply(new Bmp.BmpSelf(_model.Node.Name, _model.Node.Asn, _model.Node.RouterId), _model.Bmp);
 
     private static int MaxPaths(ConfigModel model) => model.Kernel.Ecmp ? Math.Max(1, model.Kernel.MaxPaths) : 1;
 

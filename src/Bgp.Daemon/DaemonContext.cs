@@ -34,6 +34,9 @@ internal sealed class DaemonContext
     /// <summary>BFD, or null where there is none (a simulation).</summary>
     internal Bfd.BfdService? Bfd { get; init; }
 
+    /// <summary>BMP stations, or null where there are none (a simulation).</summary>
+    internal Bmp.BmpService? Bmp { get; init; }
+
     /// <summary>All cluster ids that the configuration uses; replaced as a whole by a reload.</summary>
     internal IReadOnlyList<uint> ClusterIds { get; set; } = [];
 

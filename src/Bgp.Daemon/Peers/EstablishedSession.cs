@@ -10,7 +10,11 @@ internal sealed class UpdateCounters
     internal long Updates;
     internal long Withdrawn;
     internal long Discarded;
-    internal long Loops;
+    internal long AsPathLoops;
+    internal long OriginatorIdLoops;
+    internal long ClusterListLoops;
+
+    internal long Loops => AsPathLoops + OriginatorIdLoops + ClusterListLoops;
 }
 
 /// <summary>
@@ -148,6 +152,34 @@ internal sealed class EstablishedSession
         }
     }
 
+    /// <summary>What a BMP station is told in numbers (RFC 7854 section 4.8). From any thread.</summary>
+    internal BmpStatistic[] Statistics()
+    {
+        UpdateCounters counters = _owner.Counters;
+        List<BmpStatistic> statistics =
+        [
+            new(BmpStatisticType.RejectedPrefixes, (ulong)((_v4?.Rejected ?? 0) + (_v6?.Rejected ?? 0))),
+            new(BmpStatisticType.ClusterListLoops, (ulong)counters.ClusterListLoops),
+            new(BmpStatisticType.AsPathLoops, (ulong)counters.AsPathLoops),
+            new(BmpStatisticType.OriginatorIdLoops, (ulong)counters.OriginatorIdLoops),
+            new(BmpStatisticType.TreatedAsWithdraw, (ulong)counters.Withdrawn),
+        ];
+        ulong v4 = (ulong)_context.V4.Shard.PathCount(Peer.Index);
+        ulong v6 = (ulong)_context.V6.Shard.PathCount(Peer.Index);
+        statistics.Add(new BmpStatistic(BmpStatisticType.AdjRibIn, v4 + v6));
+        if (_v4 is not null)
+        {
+            statistics.Add(new BmpStatistic(BmpStatisticType.FamilyAdjRibIn, v4, AfiSafi.Ipv4Unicast));
+        }
+
+        if (_v6 is not null)
+        {
+            statistics.Add(new BmpStatistic(BmpStatisticType.FamilyAdjRibIn, v6, AfiSafi.Ipv6Unicast));
+        }
+
+        return [.. statistics];
+    }
+
     internal void RefreshOut()
     {
         _v4?.RefreshOut(Negotiated.EnhancedRefresh);
@@ -220,9 +252,17 @@ internal sealed class EstablishedSession
         }
 
         bool withdraw = error.Action == UpdateAction.TreatAsWithdraw || loop != LoopKind.None;
-        if (loop != LoopKind.None)
+        switch (loop)
         {
-            _owner.Counters.Loops++;
+            case LoopKind.OwnAs:
+                _owner.Counters.AsPathLoops++;
+                break;
+            case LoopKind.OwnOriginatorId:
+                _owner.Counters.OriginatorIdLoops++;
+                break;
+            case LoopKind.OwnClusterId:
+                _owner.Counters.ClusterListLoops++;
+                break;
         }
 
         if (error.Action == UpdateAction.TreatAsWithdraw)

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Bgp.Daemon.Bmp;
 using Bgp.Daemon.Runtime;
 using Bgp.Daemon.Tables;
 using Bgp.Protocol;
@@ -17,11 +18,21 @@ internal sealed partial class PeerSession
         {
             case MessageType.Open:
                 NotificationError error = OpenMessage.TryParse(body, out OpenMessage open);
-                Enter(() => OpenArrived(connection, error, open));
+                byte[] octets = error.IsError ? [] : WholeMessage(type, body);
+                Enter(() => OpenArrived(connection, error, open, octets));
                 break;
             case MessageType.Notification:
                 NotificationError received = NotificationMessage.Parse(body);
-                Enter(() => NotificationArrived(connection, received));
+                byte[] message = WholeMessage(type, body);
+                Enter(() =>
+                {
+                    if (Established?.Connection == connection)
+                    {
+                        _end ??= new BmpPeerEnd(BmpPeerDownReason.RemoteNotification, message);
+                    }
+
+                    NotificationArrived(connection, received);
+                });
                 break;
             case MessageType.KeepAlive:
                 // In an established session the time of arrival is all there is to a KEEPALIVE, and the connection has noted it.
@@ -153,7 +164,18 @@ internal sealed partial class PeerSession
         StepConnection(connection, new SessionEvent(SessionEventKind.MessageError) { Error = error });
     }
 
-    private void OpenArrived(BgpConnection connection, NotificationError error, OpenMessage open)
+    /// <summary>A message as it was on the wire.</summary>
+    private static byte[] WholeMessage(MessageType type, ReadOnlySpan<byte> body)
+    {
+        byte[] message = new byte[BgpConstants.HeaderLength + body.Length];
+        WireWriter writer = new(message);
+        writer.BeginMessage(type);
+        writer.WriteBytes(body);
+        writer.EndMessage();
+        return message;
+    }
+
+    private void OpenArrived(BgpConnection connection, NotificationError error, OpenMessage open, byte[] octets)
     {
         if (SideOf(connection) is not { } side)
         {
@@ -168,10 +190,10 @@ internal sealed partial class PeerSession
 
         if (!error.IsError)
         {
-            error = NegotiatedSession.TryNegotiate(sent, open, new LocalSessionSettings { ExpectedPeerAsn = Settings.Asn }, out NegotiatedSession negotiated);
+            error = NegotiatedSession.TryNegotiate(sent.Message, open, new LocalSessionSettings { ExpectedPeerAsn = Settings.Asn }, out NegotiatedSession negotiated);
             if (!error.IsError)
             {
-                _opensReceived[(int)side] = open;
+                _opensReceived[(int)side] = new WireOpen(open, octets);
                 KnownRouterId = connection.Incoming ? KnownRouterId : open.RouterId;
 
                 // RFC 8654 section 4: from the moment both capabilities were seen.

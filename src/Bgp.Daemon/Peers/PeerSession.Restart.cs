@@ -1,3 +1,4 @@
+using Bgp.Daemon.Bmp;
 using Bgp.Daemon.Runtime;
 using Bgp.Protocol;
 using Rib;
@@ -43,9 +44,9 @@ internal sealed partial class PeerSession
 
     private void SessionUp(ConnectionSide side, BgpConnection connection)
     {
-        OpenMessage sent = _opensSent[(int)side]!;
-        OpenMessage received = _opensReceived[(int)side]!;
-        NegotiatedSession negotiated = NegotiatedSession.Negotiate(sent, received, new LocalSessionSettings { ExpectedPeerAsn = Settings.Asn });
+        WireOpen sent = _opensSent[(int)side]!;
+        WireOpen received = _opensReceived[(int)side]!;
+        NegotiatedSession negotiated = NegotiatedSession.Negotiate(sent.Message, received.Message, new LocalSessionSettings { ExpectedPeerAsn = Settings.Asn });
         _timers.Stop((int)PeerTimer.IdleHold);
         (_downReason, _loss) = ("", Loss.Connection);
         IsLostByBfd = false;
@@ -53,6 +54,8 @@ internal sealed partial class PeerSession
         (KnownRouterId, _attempts) = (received.RouterId, 0);
         EstablishedSession session = new(this, _context, connection, negotiated, _context.NextSessionId());
         Established = session;
+        _end = null;
+        _context.Bmp?.PeerUp(session, sent.Octets, received.Octets);
         session.Start(family => KeepsStale(negotiated, family));
         for (int i = 0; i < s_families.Length; i++)
         {
@@ -87,6 +90,10 @@ internal sealed partial class PeerSession
         }
 
         Established = null;
+
+        // Neither side said a word: the connection was lost.
+        _context.Bmp?.PeerDown(Index, _end ?? new BmpPeerEnd(BmpPeerDownReason.RemoteNoNotification, default));
+        _end = null;
         NegotiatedSession negotiated = session.Negotiated;
         GracefulRestartCapability? restart = negotiated.PeerGracefulRestart;
         bool retain = restart is not null && (_loss == Loss.Connection || (_loss == Loss.Notified && negotiated.GracefulNotification));

@@ -1,3 +1,4 @@
+using Bgp.Daemon.Bmp;
 using Bgp.Daemon.Runtime;
 using Bgp.Daemon.Tables;
 using Bgp.Protocol;
@@ -19,6 +20,9 @@ internal interface IPeerOwner
     void Lingered(PeerSession session);
 }
 
+/// <summary>An OPEN with its octets as on the wire, which monitoring passes on (RFC 7854 section 4.10).</summary>
+internal sealed record WireOpen(OpenMessage Message, byte[] Octets);
+
 /// <summary>
 /// One configured peer: carries out what <see cref="PeerFsm"/> decides, and joins its session to the tables.
 /// </summary>
@@ -30,6 +34,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 {
     private static readonly TimeSpan s_linger = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan s_confirmTime = TimeSpan.FromSeconds(10);
+    private static readonly byte[] s_manualStop = [BmpMessage.EventManualStop >> 8, (byte)BmpMessage.EventManualStop];
 
     private readonly Lock _gate = new();
     private readonly Queue<Action> _events = new();
@@ -38,8 +43,8 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     private readonly SessionTimers _timers;
     private readonly List<PeerAction> _actions = [];
     private readonly BgpConnection?[] _connections = new BgpConnection?[2];
-    private readonly OpenMessage?[] _opensSent = new OpenMessage?[2];
-    private readonly OpenMessage?[] _opensReceived = new OpenMessage?[2];
+    private readonly WireOpen?[] _opensSent = new WireOpen?[2];
+    private readonly WireOpen?[] _opensReceived = new WireOpen?[2];
     private readonly LogLimit _updateErrors;
     private PeerFsm _fsm;
     private CancellationTokenSource? _connecting;
@@ -47,6 +52,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     private bool _disposed;
     private string _downReason = "";
     private Loss _loss;
+    private BmpPeerEnd? _end;
     private SessionState _reported;
     private string _connectFailure = "";
     private int _attempts;
@@ -169,6 +175,11 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     {
         (_downReason, _loss) = (reason, Loss.Final);
         bool silent = !error.IsError && Established?.Negotiated.PeerGracefulRestart is not null;
+        if (silent)
+        {
+            _end ??= new BmpPeerEnd(BmpPeerDownReason.LocalNoNotification, s_manualStop);
+        }
+
         _fsm.Stop(silent ? default : ForGood(error.IsError ? error : NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown)), _actions);
         _timers.Stop((int)PeerTimer.IdleHold);
     });
@@ -176,6 +187,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     /// <summary>It is no peer any more: ends it, and nothing is kept of it, its stale routes neither, which nobody would take away later.</summary>
     internal void Remove(NotificationError error, string reason)
     {
+        Enter(() => _end = new BmpPeerEnd(BmpPeerDownReason.Deconfigured, default));
         Stop(error, reason);
         Enter(ForgetStale);
         Dispose();
@@ -516,8 +528,9 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
                 break;
             case SessionActionKind.SendOpen when connection is not null:
                 OpenMessage open = _context.BuildOpen(Settings, firstSession: EstablishedCount == 0);
-                _opensSent[side] = open;
-                connection.Writer.Send(Encode(open));
+                byte[] octets = Encode(open);
+                _opensSent[side] = new WireOpen(open, octets);
+                connection.Writer.Send(octets);
                 break;
             case SessionActionKind.SendKeepalive:
                 connection?.Writer.Send(s_keepalive, keepalive: true);
@@ -531,7 +544,13 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
                 }
 
                 SetDownReason("sent " + NotificationMessage.Text(action.Notification), IsFinal(action.Notification) ? Loss.Final : Loss.Notified);
-                connection.End(Encode(ForNeighbour(connection, action.Notification)));
+                byte[] notification = Encode(ForNeighbour(connection, action.Notification));
+                if (Established?.Connection == connection)
+                {
+                    _end ??= new BmpPeerEnd(BmpPeerDownReason.LocalNotification, notification);
+                }
+
+                connection.End(notification);
                 break;
             case SessionActionKind.StartTimer:
                 bool jitter = action.Timer is SessionTimer.Keepalive or SessionTimer.ConnectRetry;

@@ -107,4 +107,10 @@ internal static partial class Log
 
     [LoggerMessage(43, LogLevel.Critical, "{Where} threw: a bug; it goes on")]
     internal static partial void Fault(ILogger log, string where, Exception exception);
+
+    [LoggerMessage(50, LogLevel.Information, "BMP {Station}: connected to {EndPoint}")]
+    internal static partial void BmpUp(ILogger log, string station, string endPoint);
+
+    [LoggerMessage(51, LogLevel.Warning, "BMP {Station}: {Reason}; retrying")]
+    internal static partial void BmpDown(ILogger log, string station, string reason);
 }

@@ -21,9 +21,11 @@ internal sealed record ImportChange<TPrefix>(RibPeer Peer, long Session, IRouteP
 /// consumers follow slice by slice.</para>
 /// <para>Stale paths of an earlier session keep the old verdict: they are confirmed under the new one, or go.</para>
 /// </remarks>
-internal sealed class ImportWalk<TPrefix>(RibShard<TPrefix> shard, AttributeTable attributes)
+internal sealed class ImportWalk<TPrefix>(RibLoop<TPrefix> loop)
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
+    private readonly RibShard<TPrefix> _shard = loop.Shard;
+    private readonly AttributeTable _attributes = loop.Attributes;
     private readonly List<(uint PathId, Rib.Path Path)> _paths = [];
     private ImportChange<TPrefix>?[] _byPeer = new ImportChange<TPrefix>?[16];
     private uint _next = 1;
@@ -48,15 +50,15 @@ internal sealed class ImportWalk<TPrefix>(RibShard<TPrefix> shard, AttributeTabl
     /// <summary>Up to <paramref name="budget"/> prefixes more; false at the end.</summary>
     internal bool Step(int budget)
     {
-        for (; _any && budget > 0 && _next < shard.IndexLimit; _next++, budget--)
+        for (; _any && budget > 0 && _next < _shard.IndexLimit; _next++, budget--)
         {
             Judge(_next);
         }
 
-        bool more = _any && _next < shard.IndexLimit;
+        bool more = _any && _next < _shard.IndexLimit;
         if (!more && _edited != 0)
         {
-            attributes.Release(_edited);
+            _attributes.Release(_edited);
             _edited = 0;
         }
 
@@ -66,26 +68,29 @@ internal sealed class ImportWalk<TPrefix>(RibShard<TPrefix> shard, AttributeTabl
     private void Judge(uint index)
     {
         _paths.Clear();
-        ReadOnlySpan<Rib.Path> paths = shard.AllPaths(index);
+        ReadOnlySpan<Rib.Path> paths = _shard.AllPaths(index);
         for (int i = 0; i < paths.Length; i++)
         {
             Rib.Path path = paths[i];
-            if (path.Peer < _byPeer.Length && _byPeer[path.Peer] is not null && !shard.IsStale(path))
+            if (path.Peer < _byPeer.Length && _byPeer[path.Peer] is not null && !_shard.IsStale(path))
             {
                 // Storing moves paths about, so they are taken down first.
-                _paths.Add((shard.PathIdAt(index, i), path));
+                _paths.Add((_shard.PathIdAt(index, i), path));
             }
         }
 
-        TPrefix prefix = _paths.Count > 0 ? shard.PrefixAt(index) : default;
+        TPrefix prefix = _paths.Count > 0 ? _shard.PrefixAt(index) : default;
         foreach ((uint pathId, Rib.Path path) in _paths)
         {
             ImportChange<TPrefix> change = _byPeer[path.Peer]!;
-            PathAttributes stored = attributes.Get(path.Attr);
+            PathAttributes stored = _attributes.Get(path.Attr);
             PolicyResult result = change.Policy?.Evaluate(prefix, stored, new PolicyContext(change.Peer, change.Peer)) ?? new PolicyResult(true, null, "");
-            PolicyEdit? edit = !result.Accept ? null : result.Edit ?? (ImportEdit.IsDrained(attributes, change.Peer, path.Attr) ? ImportEdit.Drained : null);
+            PolicyEdit? edit = !result.Accept ? null : result.Edit ?? (ImportEdit.IsDrained(_attributes, change.Peer, path.Attr) ? ImportEdit.Drained : null);
             uint attr = edit is null ? path.Attr : Edited(path.Attr, stored, edit, change.Peer);
-            shard.Reach([prefix], [pathId], path.Peer, attr, result.Accept ? PathFlags.None : PathFlags.Filtered);
+
+            // Before the table gives up its reference to the set of before.
+            loop.Monitor?.Judged(prefix, pathId, path.Peer, stored: attr, before: path.Attr);
+            _shard.Reach([prefix], [pathId], path.Peer, attr, result.Accept ? PathFlags.None : PathFlags.Filtered);
         }
     }
 
@@ -96,10 +101,10 @@ internal sealed class ImportWalk<TPrefix>(RibShard<TPrefix> shard, AttributeTabl
             return _edited;
         }
 
-        uint made = ImportEdit.Apply(attributes, stored, edit, peer);
+        uint made = ImportEdit.Apply(_attributes, stored, edit, peer);
         if (_edited != 0)
         {
-            attributes.Release(_edited);
+            _attributes.Release(_edited);
         }
 
         (_editedFrom, _edit, _edited) = (attr, edit, made);

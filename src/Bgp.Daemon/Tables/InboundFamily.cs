@@ -35,6 +35,9 @@ internal abstract class InboundFamily
     /// <summary>Whether the table is behind on this session's routes, so that reading must pause.</summary>
     internal abstract bool MustWait { get; }
 
+    /// <summary>Prefixes that the import policy has rejected so far, each as often as it was.</summary>
+    internal long Rejected { get; private protected set; }
+
     /// <summary>Completes when reading may go on.</summary>
     internal abstract ValueTask WaitAsync();
 }
@@ -179,6 +182,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
 
     private void ReachJudged(ReadOnlySpan<byte> nlri, uint attr, bool drained)
     {
+        uint received = attr;
         uint scoped = 0;
         try
         {
@@ -194,7 +198,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
                 if (NlriScope.IsRoutable(prefix))
                 {
                     Keep(prefix, pathId, attr);
-                    Judge(prefix, pathId, attr, attributes, drained);
+                    Judge(prefix, pathId, attr, received, attributes, drained);
                 }
             }
         }
@@ -227,7 +231,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
             while (TryTake(ref nlri, out TPrefix prefix, out uint pathId))
             {
                 Keep(prefix, pathId, 0);
-                Add(prefix, pathId, 0, PathFlags.None);
+                Add(prefix, pathId, 0, PathFlags.None, 0);
             }
         }
     }
@@ -350,7 +354,7 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
             foreach (((TPrefix prefix, uint pathId), uint attr) in _kept)
             {
                 PathAttributes attributes = loop.Attributes.Get(attr);
-                Judge(prefix, pathId, attr, attributes, ImportEdit.IsDrained(loop.Attributes, peer, attr));
+                Judge(prefix, pathId, attr, attr, attributes, ImportEdit.IsDrained(loop.Attributes, peer, attr));
             }
         }
         finally
@@ -397,11 +401,12 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
         }
     }
 
-    private void Judge(in TPrefix prefix, uint pathId, uint attr, PathAttributes? attributes, bool drained)
+    /// <param name="received">The set as it came, which differs from <paramref name="attr"/> where that names the interface of its next hop.</param>
+    private void Judge(in TPrefix prefix, uint pathId, uint attr, uint received, PathAttributes? attributes, bool drained)
     {
         if (attributes is null || (_policy is null && !drained))
         {
-            Add(prefix, pathId, attr, PathFlags.None);
+            Add(prefix, pathId, attr, PathFlags.None, received);
             return;
         }
 
@@ -411,13 +416,14 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
         if (!result.Accept)
         {
             flags = PathFlags.Filtered;
+            Rejected++;
         }
         else if (result.Edit is not null || drained)
         {
             stored = Edited(attr, attributes, result.Edit ?? ImportEdit.Drained);
         }
 
-        Add(prefix, pathId, stored, flags);
+        Add(prefix, pathId, stored, flags, received);
     }
 
     private void ForgetEdit()
@@ -441,9 +447,11 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
         return TPrefix.TryRead(ref nlri, out prefix);
     }
 
-    private void Add(in TPrefix prefix, uint pathId, uint attr, PathFlags flags)
+    private void Add(in TPrefix prefix, uint pathId, uint attr, PathFlags flags, uint received)
     {
-        if (pathId == 0 && _batch is { } batch && batch.TryContinue(prefix, attr, flags))
+        // Only where a rule changed the set, and somebody asks.
+        received = received == attr || !loop.KeepsReceived ? 0 : received;
+        if (pathId == 0 && _batch is { } batch && batch.TryContinue(prefix, attr, flags, received))
         {
             return;
         }
@@ -451,11 +459,16 @@ internal sealed class InboundFamily<TPrefix>(RibLoop<TPrefix> loop, RibPeer peer
         while (true)
         {
             _batch ??= loop.RentBatch(this, peer.Index, session);
-            if (_batch.TryAdd(prefix, pathId, attr, flags, out bool startedRun))
+            if (_batch.TryAdd(prefix, pathId, attr, flags, received, out bool startedRun))
             {
                 if (startedRun && attr != 0)
                 {
                     loop.Attributes.AddRef(attr);
+                }
+
+                if (startedRun && received != 0)
+                {
+                    loop.Attributes.AddRef(received);
                 }
 
                 return;

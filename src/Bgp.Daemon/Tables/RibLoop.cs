@@ -1,3 +1,4 @@
+using Bgp.Daemon.Bmp;
 using Bgp.Daemon.Peers;
 using Bgp.Daemon.Runtime;
 using Bgp.Protocol;
@@ -42,6 +43,9 @@ internal sealed class RibSession<TPrefix>(RibPeer peer, long id, IRibSession own
     internal bool EndOfRibReceived { get; set; }
 
     internal bool RefreshUnderWay { get; set; }
+
+    /// <summary>The table's epoch of the peer when the session came up.</summary>
+    internal byte Epoch { get; set; }
 }
 
 /// <summary>What one session is sent from now on.</summary>
@@ -84,6 +88,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     private RibSession<TPrefix>?[] _sessions = new RibSession<TPrefix>?[16];
     private ForwardingTable<TPrefix>? _forwarding;
     private ImportWalk<TPrefix>? _importWalk;
+    private BmpTable<TPrefix>? _monitor;
 
     internal RibLoop(AttributeTable attributes, INextHopResolver resolver, RibOptions options, IWorkScheduler scheduler, ILogger log)
         : base(scheduler)
@@ -118,6 +123,16 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         get => _forwarding;
         set => _forwarding = value;
     }
+
+    /// <summary>What follows the table for BMP stations; null where there is none, which is all that they cost then.</summary>
+    internal BmpTable<TPrefix>? Monitor
+    {
+        get => _monitor;
+        set => Volatile.Write(ref _monitor, value);
+    }
+
+    /// <summary>Whether somebody wants to know of attribute sets as they came where import policy changed them. For readers.</summary>
+    internal bool KeepsReceived => Volatile.Read(ref _monitor) is { KeepsReceived: true };
 
     /// <summary>
     /// Adds work behind all that its sender has added. With <paramref name="inline"/> an idle loop runs it at once on this thread; without, the caller goes on with its own and the loop
@@ -214,6 +229,8 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
             Sweep(index);
         }
 
+        _monitor?.SessionOver(index);
+        session.Epoch = Shard.EpochOf(index);
         _sessions[index] = session;
         Shard.SetPeer(session.Peer);
         UpdateGroup<TPrefix> group = GroupOf(key, export);
@@ -321,6 +338,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
 
         LeaveGroup(_sessions[peer]!);
         _sessions[peer] = null;
+        _monitor?.SessionOver(peer);
         if (dropStale)
         {
             // All in one go, and rare: after the next line nothing tells the two apart.
@@ -363,6 +381,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         }
 
         _sessions[peer]!.EndOfRibReceived = true;
+        _monitor?.EndOfRib(peer, session);
         Sweep(peer);
         OnEndOfRib?.Invoke(peer);
     }
@@ -440,6 +459,12 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         more |= RunSweeps();
         more |= Shard.RerankStep(SweepBudget);
         more |= Propagate();
+        if (_monitor is { } monitor)
+        {
+            // Behind what BGP does with the turn, and a bounded piece of it.
+            more |= monitor.Turn();
+        }
+
         FanOut.Flush(busy: more);
         if (!more && _settling.Count > 0)
         {
@@ -468,7 +493,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     /// <summary>Judges the stored routes of some peers by other policies. What was posted before is applied first, what is posted later waits.</summary>
     internal void ChangeImport(IReadOnlyList<ImportChange<TPrefix>> changes)
     {
-        ImportWalk<TPrefix> walk = new(Shard, Attributes);
+        ImportWalk<TPrefix> walk = new(this);
         foreach (ImportChange<TPrefix> change in changes)
         {
             if (IsCurrent(change.Peer.Index, change.Session))
@@ -514,6 +539,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
             }
 
             _forwarding?.Changed(Shard, changed);
+            _monitor?.SelectionChanged(changed);
         }
 
         RunMoves();

@@ -61,7 +61,8 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
     /// <summary>Index of the peer.</summary>
     internal ushort Peer { get; set; }
 
-    private record struct Run(int Start, int Count, uint Attr, PathFlags Flags);
+    /// <param name="Received">The set as it came, where a monitor wants it and <paramref name="Attr"/> is another; else 0.</param>
+    private record struct Run(int Start, int Count, uint Attr, PathFlags Flags, uint Received);
 
     /// <inheritdoc/>
     internal override int Sender => Peer;
@@ -71,9 +72,9 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
 
     /// <summary>
     /// Adds one prefix to a run of the same attribute set; attribute id 0 is a withdrawal. False when the batch is full: post it and take another.
-    /// <paramref name="startedRun"/> tells that a run began, which owns one reference to the attribute set.
+    /// <paramref name="startedRun"/> tells that a run began, which owns one reference to the attribute set, and to <paramref name="received"/>.
     /// </summary>
-    internal bool TryAdd(in TPrefix prefix, uint pathId, uint attr, PathFlags flags, out bool startedRun)
+    internal bool TryAdd(in TPrefix prefix, uint pathId, uint attr, PathFlags flags, uint received, out bool startedRun)
     {
         startedRun = false;
         if (_count == MaxPrefixes)
@@ -81,14 +82,14 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
             return false;
         }
 
-        if (_runCount == 0 || _runs[_runCount - 1].Attr != attr || _runs[_runCount - 1].Flags != flags)
+        if (_runCount == 0 || _runs[_runCount - 1].Attr != attr || _runs[_runCount - 1].Flags != flags || _runs[_runCount - 1].Received != received)
         {
             if (_runCount == MaxRuns)
             {
                 return false;
             }
 
-            _runs[_runCount++] = new Run(_count, 0, attr, flags);
+            _runs[_runCount++] = new Run(_count, 0, attr, flags, received);
             startedRun = true;
         }
 
@@ -116,10 +117,10 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
     /// <summary>Adds the first prefixes in <see cref="Room"/>; true tells that a run began, which owns one reference to the attribute set.</summary>
     internal bool Append(int count, uint attr)
     {
-        bool begins = _runCount == 0 || _runs[_runCount - 1].Attr != attr || _runs[_runCount - 1].Flags != PathFlags.None;
+        bool begins = _runCount == 0 || _runs[_runCount - 1].Attr != attr || _runs[_runCount - 1].Flags != PathFlags.None || _runs[_runCount - 1].Received != 0;
         if (begins)
         {
-            _runs[_runCount++] = new Run(_count, 0, attr, PathFlags.None);
+            _runs[_runCount++] = new Run(_count, 0, attr, PathFlags.None, 0);
         }
 
         _runs[_runCount - 1].Count += count;
@@ -129,7 +130,7 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
 
     /// <summary>Adds one more prefix without an identifier to the run that the last one began; false when it needs <see cref="TryAdd"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryContinue(in TPrefix prefix, uint attr, PathFlags flags)
+    internal bool TryContinue(in TPrefix prefix, uint attr, PathFlags flags, uint received)
     {
         int count = _count;
         if (_runCount == 0 || (uint)count >= (uint)_prefixes.Length || _pathIds is not null)
@@ -138,7 +139,7 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
         }
 
         ref Run run = ref _runs[_runCount - 1];
-        if (run.Attr != attr || run.Flags != flags)
+        if (run.Attr != attr || run.Flags != flags || run.Received != received)
         {
             return false;
         }
@@ -181,11 +182,15 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
                 {
                     loop.Shard.ReachOwned(prefixes, pathIds, Peer, run.Attr, run.Flags);
                 }
+
+                loop.Monitor?.Changed(prefixes, pathIds, Peer, run.Received);
             }
-            else if (run.Attr != 0)
+            else
             {
-                loop.Attributes.Release(run.Attr);
+                Release(loop.Attributes, run.Attr);
             }
+
+            Release(loop.Attributes, run.Received);
         }
 
         if (current)
@@ -205,13 +210,19 @@ internal sealed class RouteBatch<TPrefix> : RibWork<TPrefix>
     {
         for (int i = 0; i < _runCount; i++)
         {
-            if (_runs[i].Attr != 0)
-            {
-                attributes.Release(_runs[i].Attr);
-            }
+            Release(attributes, _runs[i].Attr);
+            Release(attributes, _runs[i].Received);
         }
 
         _count = _runCount = 0;
+    }
+
+    private static void Release(AttributeTable attributes, uint attr)
+    {
+        if (attr != 0)
+        {
+            attributes.Release(attr);
+        }
     }
 
     /// <summary>The sets of the next runs were written by the reader, on another core.</summary>
