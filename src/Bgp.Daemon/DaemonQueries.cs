@@ -51,8 +51,25 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             Kernel = daemon.Kernel is null ? "disabled"
                 : string.Create(CultureInfo.InvariantCulture, $"{kernel.OwnV4 + kernel.OwnV6} own routes, {kernel.PendingV4 + kernel.PendingV6} pending, {kernel.FailedV4 + kernel.FailedV6} failed"),
             KernelError = kernel.LastError ?? daemon.KernelProblem,
+            Bmp = [.. context.Bmp!.Stations.Select(Bmp)],
         };
     }
+
+    private BmpDto Bmp(Bmp.BmpStation station) => new()
+    {
+        Name = station.Config.Name,
+        Address = station.Config.Address.ToString(),
+        Port = station.Config.Port,
+        Policy = [.. Config.BmpPolicyWords.Words(station.Config.Policies)],
+        State = station.IsSynced ? "up" : station.IsUp ? "syncing" : "down",
+        StateSeconds = Seconds(station.Since),
+        Connections = station.Connections,
+        Drops = station.Drops,
+        MessagesSent = station.MessagesSent,
+        BytesSent = station.BytesSent,
+        QueuedBytes = station.Link?.Queued ?? 0,
+        LastError = Empty(station.LastError),
+    };
 
     /// <inheritdoc/>
     public IReadOnlyList<PeerDto> GetPeers()

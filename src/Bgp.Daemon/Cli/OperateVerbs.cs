@@ -117,6 +117,15 @@ public sealed partial class CliApp
             CultureInfo.InvariantCulture,
             $"recovering, {(gr.ExportsHeld ? "exports held" : "old kernel routes kept")} for {CliOutput.Age(gr.RemainingSeconds ?? 0)} at most; waits for {string.Join(", ", gr.WaitingFor.Take(8).Select(static p => $"{CliOutput.Clean(p.Name)} ({p.Reason})"))}{(gr.WaitingForPeers > 8 ? ", ..." : "")}") : "no restart under way");
         Field("Kernel", s.Kernel + (s.KernelError is { } e ? $": {e}" : ""));
+        foreach (BmpDto station in s.Bmp)
+        {
+            string behind = station.QueuedBytes > 0 ? $", {station.QueuedBytes} octets queued" : "";
+            string drops = station.Drops > 0 ? $", given up {station.Drops} times" : "";
+            string error = station.LastError is { } last ? $": {CliOutput.Clean(last)}" : "";
+            Field("BMP " + CliOutput.Clean(station.Name), string.Create(
+                CultureInfo.InvariantCulture, $"{station.State} for {CliOutput.Age(station.StateSeconds)} ({string.Join(", ", station.Policy)}), {station.MessagesSent} messages sent{behind}{drops}{error}"));
+        }
+
         return ExitCode.Ok;
     }
 

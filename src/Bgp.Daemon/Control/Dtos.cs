@@ -204,6 +204,32 @@ public sealed record StatusDto
     /// <summary>disabled, or how many routes are ours, pending and failed: text for people. Numbers: <c>/metrics</c>.</summary>
     public string? Kernel { get; init; }
     public string? KernelError { get; init; }
+
+    /// <summary>BMP stations; empty where none is configured.</summary>
+    public IReadOnlyList<BmpDto> Bmp { get; init; } = [];
+}
+
+/// <summary>A BMP station. <c>state</c>: down, syncing (the first dump runs), up.</summary>
+public sealed record BmpDto
+{
+    public required string Name { get; init; }
+    public required string Address { get; init; }
+    public int Port { get; init; }
+
+    /// <summary>pre, post, locRib.</summary>
+    public IReadOnlyList<string> Policy { get; init; } = [];
+    public required string State { get; init; }
+
+    /// <summary>Since it was connected or lost.</summary>
+    public double StateSeconds { get; init; }
+    public long Connections { get; init; }
+
+    /// <summary>Connections given up because the station read too slowly or not at all.</summary>
+    public long Drops { get; init; }
+    public long MessagesSent { get; init; }
+    public long BytesSent { get; init; }
+    public long QueuedBytes { get; init; }
+    public string? LastError { get; init; }
 }
 
 /// <summary>One step of an explanation.</summary>

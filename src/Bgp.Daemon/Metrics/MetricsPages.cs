@@ -86,6 +86,11 @@ internal sealed class MetricsPages(BgpDaemon daemon)
             Single(text, "pipit_kernel_resyncs_total", "counter", "Full dumps after the first.", statistics.Resyncs);
         }
 
+        if (status.Bmp.Count > 0)
+        {
+            Bmp(text, status.Bmp);
+        }
+
         Single(text, "pipit_log_lines_dropped_total", "counter", "Log lines lost to a slow reader.", daemon.LogProvider?.Dropped ?? 0);
         Single(text, "pipit_config_last_reload_successful", "gauge", "Whether the configuration that runs is the last one that was asked for.", status.ConfigErrors.Count == 0 ? 1 : 0);
         Single(text, "pipit_config_last_reload_success_timestamp_seconds", "gauge", "When the configuration that runs was loaded.", daemon.LoadedAt.ToUnixTimeMilliseconds() / 1e3);
@@ -129,6 +134,26 @@ internal sealed class MetricsPages(BgpDaemon daemon)
                 {
                     text.Append(CultureInfo.InvariantCulture, $"{name}{{peer=\"{Escape(peer.Name)}\"}} {value(bfd)}\n");
                 }
+            }
+        }
+    }
+
+    private static void Bmp(StringBuilder text, IReadOnlyList<BmpDto> stations)
+    {
+        Each("pipit_bmp_up", "gauge", "Whether the BMP station is connected.", static station => station.State == "down" ? 0 : 1);
+        Each("pipit_bmp_synced", "gauge", "Whether the station has been sent the whole first dump.", static station => station.State == "up" ? 1 : 0);
+        Each("pipit_bmp_connections_total", "counter", "Connections to the station.", static station => station.Connections);
+        Each("pipit_bmp_drops_total", "counter", "Connections given up because the station read too slowly or not at all.", static station => station.Drops);
+        Each("pipit_bmp_messages_sent_total", "counter", "BMP messages sent to the station.", static station => station.MessagesSent);
+        Each("pipit_bmp_bytes_sent_total", "counter", "Octets sent to the station.", static station => station.BytesSent);
+        Each("pipit_bmp_queued_bytes", "gauge", "Octets that wait for the station to read.", static station => station.QueuedBytes);
+
+        void Each(string name, string type, string help, Func<BmpDto, long> value)
+        {
+            Family(text, name, type, help);
+            foreach (BmpDto station in stations)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"{name}{{station=\"{Escape(station.Name)}\"}} {value(station)}\n");
             }
         }
     }
