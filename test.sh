@@ -33,7 +33,7 @@ export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPE
 if [ "$mode" = --fast ]; then
     need_packages gcc zlib1g-dev iproute2 || exit 1
 else
-    need_packages gcc zlib1g-dev iproute2 iputils-ping procps kmod tcpdump tshark bird2 frr gobgpd openbgpd bgpdump user-mode-linux || exit 1
+    need_packages gcc zlib1g-dev iproute2 iputils-ping procps kmod tcpdump tshark bird2 frr gobgpd openbgpd bgpdump pmacct user-mode-linux || exit 1
     bird16=$(unpacked bird "$PWD/out/debian") || { echo "could not get Debian's package bird (BIRD 1.6)" >&2; exit 1; }
     export PIPIT_BIRD16="$bird16/usr/sbin"
 fi
