@@ -71,9 +71,9 @@ internal sealed class BmpService : IDisposable
 
     /// <summary>
     /// Exactly these stations from now on. One that stays as it is keeps its connection; one that changed begins anew; when this router's own name or numbers
-    /// changed, all do.
+    /// changed, all do. Without <paramref name="start"/> new ones do not connect.
     /// </summary>
-    internal void Apply(BmpSelf self, IReadOnlyList<BmpConfig> configured)
+    internal void Apply(BmpSelf self, IReadOnlyList<BmpConfig> configured, bool start = true)
     {
         List<(BmpStation Station, BmpTerminationReason Reason)> ended = [];
         List<BmpStation> started = [];
@@ -107,7 +107,10 @@ internal sealed class BmpService : IDisposable
             _ = station.StopAsync(reason, "configuration changed");
         }
 
-        started.ForEach(static station => station.Start());
+        if (start)
+        {
+            started.ForEach(static station => station.Start());
+        }
     }
 
     /// <summary>A session came up. Before its first route reaches a table.</summary>

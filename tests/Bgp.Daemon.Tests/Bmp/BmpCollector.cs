@@ -67,6 +67,14 @@ internal sealed class BmpCollector
         return Text(attributes);
     }
 
+    /// <summary>The same with the next hop of an IPv4 route of the router's own.</summary>
+    internal static string WithUnspecifiedNextHop(string text)
+    {
+        SortedDictionary<byte, string> attributes = new(text.Split(' ').Select(static item => item.Split(':')).ToDictionary(static item => byte.Parse(item[0], System.Globalization.CultureInfo.InvariantCulture), static item => item[1]));
+        attributes[(byte)AttributeCode.NextHop] = "00000000";
+        return Text(attributes);
+    }
+
     internal void Feed(ReadOnlySpan<byte> octets)
     {
         Octets += octets.Length;

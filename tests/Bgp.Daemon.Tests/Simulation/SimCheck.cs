@@ -58,7 +58,8 @@ internal sealed class SimCheck(IReadOnlyList<SimNode> nodes)
             }
         }
 
-        return nodes.Select(SentIsReceived).FirstOrDefault(static difference => difference is not null);
+        return nodes.Select(SentIsReceived).FirstOrDefault(static difference => difference is not null)
+            ?? nodes.Select(static node => node.Life!.Station.Difference()).FirstOrDefault(static difference => difference is not null);
     }
 
     /// <summary>Whether a node's kernel has exactly the routes that its table selected; null when it does.</summary>

@@ -1,3 +1,4 @@
+using Bgp.Daemon.Bmp;
 using Bgp.Daemon.Kernel;
 using Bgp.Daemon.Peers;
 using Bgp.Daemon.Runtime;
@@ -151,8 +152,10 @@ internal sealed class SimLife : SimOwner, IDialer
         AlwaysResolved always = new(own => own == node.Address);
         V4 = new RibLoop<Ipv4Prefix>(attributes, node.Kernel is null ? always : nexthopsV4, options, Scheduler, log) { GroupLimits = node.Limits };
         V6 = new RibLoop<Ipv6Prefix>(attributes, node.Kernel is null ? always : nexthopsV6, options, Scheduler, log);
+        BmpService bmp = new(V4, V6, time, log) { Limits = new BmpLimits { Room = 4096 } };
         Context = new DaemonContext
         {
+            Bmp = bmp,
             Time = time,
             Log = log,
             Attributes = attributes,
@@ -164,6 +167,7 @@ internal sealed class SimLife : SimOwner, IDialer
             RestartingUntil = number == 1 ? default : time.GetUtcNow() + TimeSpan.FromSeconds(node.RestartTime),
         };
         Peers = new PeerManager(Context) { OnStateChanged = session => node.OnStateChanged?.Invoke(node, session) };
+        Station = new SimStation(this, bmp);
         if (node.Kernel is { } kernel)
         {
             _feed = new KernelFeed(V4, V6, nexthopsV4, nexthopsV6);
@@ -178,6 +182,8 @@ internal sealed class SimLife : SimOwner, IDialer
     internal DaemonContext Context { get; }
 
     internal PeerManager Peers { get; }
+
+    internal SimStation Station { get; }
 
     internal RibLoop<Ipv4Prefix> V4 { get; }
 
