@@ -49,6 +49,9 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
     private uint[] _pathIds = new uint[64];
     private uint _next = 1;
     private uint _nextSelected = 1;
+    private readonly bool _pre = policies.HasFlag(BmpPolicies.Pre);
+    private readonly bool _post = policies.HasFlag(BmpPolicies.Post);
+    private readonly bool _locRib = policies.HasFlag(BmpPolicies.LocRib);
     private bool _walked = (policies & (BmpPolicies.Pre | BmpPolicies.Post)) == 0;
     private bool _walkedSelected = (policies & BmpPolicies.LocRib) == 0;
     private ulong _taken;
@@ -71,13 +74,10 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
 
     internal BmpLink Link => link;
 
-    /// <summary>Whether it tells what came before import policy.</summary>
-    internal bool WantsReceived => policies.HasFlag(BmpPolicies.Pre);
-
     /// <summary>Whether the first dump is complete. For anyone.</summary>
     internal bool IsSynced { get; private set; }
 
-    private bool TellsPeers => (policies & (BmpPolicies.Pre | BmpPolicies.Post)) != 0;
+    private bool TellsPeers => _pre || _post;
 
     /// <summary>Paths of a peer were stored or removed.</summary>
     internal void Changed(ReadOnlySpan<TPrefix> prefixes, ReadOnlySpan<uint> pathIds, ushort peer)
@@ -99,7 +99,7 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
     /// <summary>The selection of these prefixes may have changed.</summary>
     internal void SelectionChanged(ReadOnlySpan<uint> indexes)
     {
-        if (!policies.HasFlag(BmpPolicies.LocRib))
+        if (!_locRib)
         {
             return;
         }
@@ -191,13 +191,13 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
 
     private void Describe(BmpTable<TPrefix> table, in TPrefix prefix, uint pathId, ushort peer, in Rib.Path path, bool withdrawals)
     {
-        if (policies.HasFlag(BmpPolicies.Pre))
+        if (_pre)
         {
             uint received = path.Attr == 0 ? 0 : table.ReceivedOf(prefix, pathId, peer);
             Add(new Item(peer, Stream.Pre, received != 0 ? received : path.Attr, prefix, pathId), withdrawals);
         }
 
-        if (policies.HasFlag(BmpPolicies.Post))
+        if (_post)
         {
             bool accepted = (path.Flags & (ushort)PathFlags.Filtered) == 0;
             Add(new Item(peer, Stream.Post, accepted ? path.Attr : 0, prefix, pathId), withdrawals);
@@ -336,13 +336,16 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
             }
 
             int messages = 0;
-            foreach (BmpPolicies policy in (ReadOnlySpan<BmpPolicies>)[BmpPolicies.Pre, BmpPolicies.Post])
+            if (index == RibPeer.Local || _pre)
             {
-                if (index == RibPeer.Local ? policy == BmpPolicies.Pre : policies.HasFlag(policy))
-                {
-                    RouteMonitoring.EndOfRib(_octets, policy == BmpPolicies.Post ? session.Peer.PostPolicy : session.Peer, 0, TPrefix.Family);
-                    messages++;
-                }
+                RouteMonitoring.EndOfRib(_octets, session.Peer, 0, TPrefix.Family);
+                messages++;
+            }
+
+            if (index != RibPeer.Local && _post)
+            {
+                RouteMonitoring.EndOfRib(_octets, session.Peer.PostPolicy, 0, TPrefix.Family);
+                messages++;
             }
 
             link.Append(session, _octets.WrittenSpan, messages);

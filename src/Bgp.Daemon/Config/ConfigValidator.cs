@@ -49,6 +49,11 @@ internal sealed class ConfigValidator(IssueSink sink, Node root, ConfigModel mod
                 sink.Error(nodes[i].At("name") ?? nodes[i].At("address") ?? nodes[i], $"bmp[{i}]: duplicate station '{station.Name}'{(nodes[i].At("name") is null ? "; give it a name" : "")}");
             }
 
+            if (station.Address.IsMulticast || station.Address.IsUnspecified || station.Address.IsLinkLocal || station.Address == s_broadcast)
+            {
+                sink.Error(nodes[i].At("address") ?? nodes[i], $"bmp[{i}].address: {station.Address} is not the address of a host{(station.Address.IsLinkLocal ? " without its interface" : "")}");
+            }
+
             if (nodes[i].At("statsInterval") is { } interval && station.StatsInterval > TimeSpan.Zero && station.StatsInterval < TimeSpan.FromSeconds(1))
             {
                 sink.Error(interval, $"bmp[{i}].statsInterval: at least 1s, or 0 for no statistics");

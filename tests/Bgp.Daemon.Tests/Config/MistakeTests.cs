@@ -59,6 +59,8 @@ public sealed class MistakeTests
     [TestCase(Head + "bmp: [ { address: 10.0.0.9, policy: [] } ]\n", "f:3:37: error: bmp[0].policy: names nothing; one or more of pre, post, locRib")]
     [TestCase(Head + "bmp: [ { address: 10.0.0.9, statInterval: 60s } ]\n", "f:3:29: error: unknown key 'statInterval' in bmp[0]; did you mean 'statsInterval'?")]
     [TestCase(Head + "bmp: [ { address: 10.0.0.9, statsInterval: 100ms } ]\n", "f:3:44: error: bmp[0].statsInterval: at least 1s, or 0 for no statistics")]
+    [TestCase(Head + "bmp: [ { address: 224.0.0.9 } ]\n", "f:3:19: error: bmp[0].address: 224.0.0.9 is not the address of a host")]
+    [TestCase(Head + "bmp: [ { address: \"fe80::9\" } ]\n", "f:3:19: error: bmp[0].address: fe80::9 is not the address of a host without its interface")]
     [TestCase(Head + "bmp: [ { address: 10.0.0.9, connectRetry: 0 } ]\n", "f:3:43: error: bmp[0].connectRetry: at least 1s")]
     [TestCase(Head + "bmp: [ { address: 10.0.0.9 }, { address: 10.0.0.9, port: 5000 } ]\n", "f:3:42: error: bmp[1]: duplicate station '10.0.0.9'; give it a name")]
     [TestCase(Head + "log: { level: warn }\n", "f:3:15: error: log.level: 'warn' is not one of trace, debug, info, warning, error; did you mean 'warning'?")]

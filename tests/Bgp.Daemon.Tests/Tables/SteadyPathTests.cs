@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using Bgp.Daemon.Bmp;
+using Bgp.Daemon.Config;
 using Bgp.Daemon.Peers;
 using Bgp.Daemon.Runtime;
 using Bgp.Daemon.Tables;
@@ -37,6 +39,29 @@ public sealed class SteadyPathTests
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.That(bed.OctetsSent - sent, Is.GreaterThan(20L * Clients * Prefixes * 2 * 4), "each route went to each neighbour");
         Assert.That(allocated, Is.Zero);
+        Assert.That(bed.Faults, Is.Empty);
+    }
+
+    [Test]
+    public void AnUpdateForAStationThatDoesNotReadCostsNoAllocation([Values(1, 40)] int prefixesPerUpdate)
+    {
+        Bed bed = new(internally: true);
+        BmpLink link = bed.Monitor();
+        byte[][] updates = [.. Updates(prefixesPerUpdate, internally: true, seed: 1), .. Updates(prefixesPerUpdate, internally: true, seed: 2), Withdrawal()];
+        for (int round = 0; round < 200; round++)
+        {
+            bed.Feed(updates);
+        }
+
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int round = 0; round < 20; round++)
+        {
+            bed.Feed(updates);
+        }
+
+        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Assert.That(link.Failure, Is.Null);
+        Assert.That(link.Queued, Is.Zero);
         Assert.That(bed.Faults, Is.Empty);
     }
 
@@ -145,6 +170,20 @@ public sealed class SteadyPathTests
             _own.Kick();
             Array.ForEach(_sinks, static sink => sink.Kick());
             Scheduler.Drain();
+        }
+
+        /// <summary>A station without any room.</summary>
+        internal BmpLink Monitor()
+        {
+            BmpLink link = new(new BmpLimits { Room = 0 });
+            BmpFeed<Ipv4Prefix> feed = new(_loop, link, BmpPolicies.Pre | BmpPolicies.Post | BmpPolicies.LocRib, TimeProvider.System);
+            _loop.Post(table =>
+            {
+                BmpTable<Ipv4Prefix>.Configure(table, any: true, wantsReceived: true);
+                table.Monitor!.Add(feed);
+            });
+            Scheduler.Drain();
+            return link;
         }
 
         internal QueueScheduler Scheduler { get; } = new();
