@@ -11,7 +11,7 @@ namespace Bgp.Daemon.Bmp;
 /// octets for each, nothing for a reflector or a mesh whose rules accept or reject. What came before the first such station did is told as it is stored, until the
 /// neighbour sends it again.
 /// </remarks>
-internal sealed class BmpTable<TPrefix>(RibLoop<TPrefix> loop)
+internal sealed class BmpTable<TPrefix>(RibLoop<TPrefix> loop) : IStaleObserver<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
     private readonly List<BmpFeed<TPrefix>> _feeds = [];
@@ -27,14 +27,14 @@ internal sealed class BmpTable<TPrefix>(RibLoop<TPrefix> loop)
         if (!any)
         {
             loop.Monitor?.KeepReceived(false);
-            loop.Shard.OnStaleRemoved = null;
+            loop.Shard.StaleObserver = null;
             loop.Monitor = null;
             return;
         }
 
         BmpTable<TPrefix> table = loop.Monitor ?? new BmpTable<TPrefix>(loop);
         table.KeepReceived(wantsReceived);
-        loop.Shard.OnStaleRemoved = table.StaleRemoved;
+        loop.Shard.StaleObserver = table;
         loop.Monitor = table;
     }
 
@@ -158,7 +158,8 @@ internal sealed class BmpTable<TPrefix>(RibLoop<TPrefix> loop)
         _received[peer] = null;
     }
 
-    private void StaleRemoved(in TPrefix prefix, uint pathId, in Rib.Path path)
+    /// <inheritdoc/>
+    void IStaleObserver<TPrefix>.StaleRemoved(in TPrefix prefix, uint pathId, in Rib.Path path)
     {
         // What an earlier session left was gone for the stations with that session's Peer Down.
         if (loop.SessionOf(path.Peer) is { } session && loop.Shard.IsSince(path, session.Epoch))

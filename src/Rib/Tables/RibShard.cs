@@ -280,7 +280,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     public bool IsSince(in Path path, byte epoch) => (byte)((path.Flags >> EpochShift) - epoch) <= (byte)(_peers[path.Peer].Epoch - epoch);
 
     /// <summary>Told of each path that <see cref="SweepStale"/> removes, before it is gone; null where nobody asks.</summary>
-    public StalePathRemoved<TPrefix>? OnStaleRemoved { get; set; }
+    public IStaleObserver<TPrefix>? StaleObserver { get; set; }
 
     /// <summary>A peer's path to a prefix; false where there is none.</summary>
     public bool TryGetPath(uint index, ushort peer, uint pathId, out Path path)
@@ -330,7 +330,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
                 Path path = _blocks.Span(entry.Block, entry.Count)[i];
                 if (path.Peer == peer && (byte)(path.Flags >> EpochShift) != state.Epoch)
                 {
-                    OnStaleRemoved?.Invoke(entry.Prefix, PathIdAt(cursor, i), path);
+                    StaleObserver?.StaleRemoved(entry.Prefix, PathIdAt(cursor, i), path);
                     RemoveAt(cursor, ref entry, i);
                     i = Math.Min(i, entry.Count);
                 }
@@ -764,9 +764,13 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     }
 }
 
-/// <summary>A stale path is about to be removed.</summary>
-/// <param name="prefix">Its prefix.</param>
-/// <param name="pathId">Its ADD-PATH identifier, 0 for none.</param>
-/// <param name="path">The path.</param>
-public delegate void StalePathRemoved<TPrefix>(in TPrefix prefix, uint pathId, in Path path)
-    where TPrefix : unmanaged, IPrefix<TPrefix>;
+/// <summary>Told of what a table's sweeps remove.</summary>
+public interface IStaleObserver<TPrefix>
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    /// <summary>A stale path is about to be removed.</summary>
+    /// <param name="prefix">Its prefix.</param>
+    /// <param name="pathId">Its ADD-PATH identifier, 0 for none.</param>
+    /// <param name="path">The path.</param>
+    void StaleRemoved(in TPrefix prefix, uint pathId, in Path path);
+}
