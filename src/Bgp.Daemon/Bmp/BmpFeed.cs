@@ -23,8 +23,8 @@ namespace Bgp.Daemon.Bmp;
 /// </para>
 /// <para>
 /// The alternative, to copy each UPDATE where it is read, keeps octets as they came but needs a bound that drops: the queue of a slow station is all that
-/// is sent, and order against the dump has to be made across threads. Cost here: a mark is 40 octets (IPv6: 76), at most <see cref="BmpLimits.Changes"/> of
-/// them; a station behind that far is cut off and starts anew with a dump, which needs no marks. Describing is 300 to 500 instructions a path, on the loop, in
+/// is sent, and order against the dump has to be made across threads. Cost here: a mark is 44 octets (IPv6: 76) beside what growing sets hold in reserve, at most
+/// <see cref="BmpLimits.Changes"/> of them; a station behind that far is cut off and starts anew with a dump, which needs no marks. Describing happens on the loop, in
 /// slices behind what BGP does with the same turn.
 /// </para>
 /// </remarks>
