@@ -31,12 +31,6 @@ namespace Bgp.Daemon.Bmp;
 internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpPolicies policies, TimeProvider time)
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
-    /// <summary>Marks that one turn tells. As many as a turn of the table makes, so that a station that reads keeps up with a flood.</summary>
-    private const int TurnMarks = 8192;
-
-    /// <summary>Prefixes that one turn of a walk tells: what a dump delays a route by.</summary>
-    private const int TurnPrefixes = 1024;
-
     /// <summary>Octets of attributes after which a turn ends early: the most by which the queue exceeds its bound.</summary>
     private const int TurnOctets = 256 * 1024;
 
@@ -133,7 +127,7 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
 
         // A change that is told in the turn in which it happened has that time; of what waited, or was there before, it is not known (RFC 7854 section 4.2).
         ulong now = _behind ? 0 : BmpService.Microseconds(time);
-        for (int i = 0; i < TurnMarks && _described < TurnOctets && _order.TryDequeue(out Mark mark); i++)
+        for (int i = 0; i < link.Limits.TurnMarks && _described < TurnOctets && _order.TryDequeue(out Mark mark); i++)
         {
             _marks.Remove(mark);
             _taken++;
@@ -173,9 +167,12 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
 
     private void Describe(BmpTable<TPrefix> table, in Mark mark)
     {
+        // A prefix may have gone and come back under an index that the walk has yet to reach. Then what was told of it goes now, and the walk tells the rest: nothing that is
+        // ahead of the walk may be told, since its changes leave no mark.
         bool found = loop.Shard.TryFind(mark.Prefix, out uint index);
         if (mark.Peer == RibPeer.Local)
         {
+            found &= _walkedSelected || index < _nextSelected;
             Add(new Item(RibPeer.Local, Stream.Pre, found ? SelectedAt(index) : 0, mark.Prefix, 0));
             return;
         }
@@ -185,6 +182,7 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
             return;
         }
 
+        found &= _walked || index < _next;
         bool has = loop.Shard.TryGetPath(found ? index : 0, mark.Peer, mark.PathId, out Rib.Path path) && loop.Shard.IsSince(path, session.Epoch);
         Describe(table, mark.Prefix, mark.PathId, mark.Peer, has ? path : default, withdrawals: true);
     }
@@ -223,7 +221,7 @@ internal sealed class BmpFeed<TPrefix>(RibLoop<TPrefix> loop, BmpLink link, BmpP
     private void Walk(BmpTable<TPrefix> table)
     {
         RibShard<TPrefix> shard = loop.Shard;
-        int budget = TurnPrefixes;
+        int budget = link.Limits.TurnPrefixes;
         for (; !_walked && budget > 0 && _described < TurnOctets && _next < shard.IndexLimit; _next++, budget--)
         {
             ReadOnlySpan<Rib.Path> paths = shard.AllPaths(_next);

@@ -15,6 +15,12 @@ internal sealed record BmpLimits
     /// <summary>Changes of one family that may wait to be described; with more the connection is given up, and the station starts anew.</summary>
     internal int Changes { get; init; } = 128 * 1024;
 
+    /// <summary>Marks that one turn of a table tells. As many as a turn makes, so that a station that reads keeps up with a flood.</summary>
+    internal int TurnMarks { get; init; } = 8192;
+
+    /// <summary>Prefixes that one turn of a dump tells: what it delays a route by.</summary>
+    internal int TurnPrefixes { get; init; } = 1024;
+
     /// <summary>How long a station may read nothing while something waits for it.</summary>
     internal TimeSpan Silence { get; init; } = TimeSpan.FromSeconds(60);
 

@@ -180,8 +180,8 @@ public sealed class BmpModelTests
             _loop = (RibLoop<TPrefix>)(object)(TPrefix.Family == AfiSafi.Ipv4Unicast ? v4 : v6);
             _service = new BmpService(v4, v6, _time, NullLogger.Instance)
             {
-                // A small queue, so that its end is met often.
-                Limits = new BmpLimits { Room = 2000, Changes = seed % 5 == 0 ? 12 : 4096 },
+                // A small queue and short turns, so that their ends are met often.
+                Limits = new BmpLimits { Room = 2000, TurnMarks = 5, TurnPrefixes = 3, Changes = seed % 5 == 0 ? 12 : 4096 },
 
                 // The test is the connection.
                 Dial = static async (_, _, cancel) =>
