@@ -51,7 +51,7 @@ internal sealed partial class PeerSession
         (_downReason, _loss) = ("", Loss.Connection);
         IsLostByBfd = false;
         EstablishedCount++;
-        (KnownRouterId, _attempts) = (received.RouterId, 0);
+        (KnownRouterId, _attempts) = (received.Message.RouterId, 0);
         EstablishedSession session = new(this, _context, connection, negotiated, _context.NextSessionId());
         Established = session;
         _end = null;
