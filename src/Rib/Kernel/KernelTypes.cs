@@ -90,4 +90,10 @@ public readonly record struct FibRoute(KernelRouteType Type, uint Metric, FibNex
 /// <param name="NextHopId">RTA_NH_ID: the next hop object that it refers to; 0 for none.</param>
 public readonly record struct KernelRoute<TPrefix>(
     TPrefix Prefix, KernelRouteType Type, byte Protocol, byte Scope, uint Metric, byte Tos, bool Cloned, IpAddr PrefSrc, FibNextHops NextHops, uint NextHopId = 0)
-    where TPrefix : unmanaged, IPrefix<TPrefix>;
+    where TPrefix : unmanaged, IPrefix<TPrefix>
+{
+    private const byte ProtocolKernel = 2;
+
+    /// <summary>The kernel's own route to the link-local addresses of one interface. Each interface has the same prefix, so such routes are told apart by it.</summary>
+    public bool IsLinkLocal => Protocol == ProtocolKernel && Prefix.Address.IsLinkLocal && NextHops.Hops.Length == 1 && NextHops.Hops[0].Gateway.IsNone;
+}

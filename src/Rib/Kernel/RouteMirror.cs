@@ -35,6 +35,7 @@ public readonly record struct MirrorKey(int Own, int Alien, byte AlienProtocol, 
 /// that finds nothing costs its readers nothing. Routes live in one array, chained per prefix in the kernel's order, because REPLACE hits the
 /// first under a key. IPv6 has at most one multipath route per {prefix, metric}: appending a hop reports the whole set again, and
 /// deleting one hop reports that hop alone.
+/// <para>Every IPv6 interface has a route fe80::/64 of the kernel's own: those have a chain per interface, not one for all.</para>
 /// <para>IPv4 routes go with their interface, and nothing reports it. Those of other writers that have one hop are also chained per interface, so that
 /// an interface takes its own with it, whatever else there is (<see cref="RemoveThrough"/>).</para>
 /// </remarks>
@@ -64,6 +65,7 @@ public sealed class RouteMirror<TPrefix>
     private readonly byte _ownProtocol;
     private readonly NexthopObjects? _objects;
     private readonly Dictionary<TPrefix, int> _heads = [];
+    private readonly Dictionary<(int Interface, TPrefix Prefix), int> _linkLocal = [];
     private readonly Dictionary<int, Through> _perInterface = [];
     private readonly Dictionary<IpAddr, int> _perSource = [];
     private Node[] _nodes = new Node[64];
@@ -185,7 +187,7 @@ public sealed class RouteMirror<TPrefix>
     {
         bool replaces = report == RouteReport.Replaced;
         int previous = -1;
-        for (int at = Head(route.Prefix); at >= 0; previous = at, at = _nodes[at].Next)
+        for (int at = Head(route); at >= 0; previous = at, at = _nodes[at].Next)
         {
             ref Node node = ref _nodes[at];
             if (!SameKey(node.Route, route))
@@ -258,7 +260,7 @@ public sealed class RouteMirror<TPrefix>
     {
         ArgumentNullException.ThrowIfNull(changes);
         int last = -1;
-        for (int at = Head(route.Prefix); at >= 0; last = at, at = _nodes[at].Next)
+        for (int at = Head(route); at >= 0; last = at, at = _nodes[at].Next)
         {
             if (_nodes[at].Route == route)
             {
@@ -310,6 +312,7 @@ public sealed class RouteMirror<TPrefix>
     public void Trim()
     {
         Slack.Trim(_heads);
+        Slack.Trim(_linkLocal);
         Slack.Trim(_perInterface);
         Slack.Trim(_perSource);
         if (!Slack.IsLarge(Count, _nodes.Length))
@@ -325,9 +328,16 @@ public sealed class RouteMirror<TPrefix>
             CollectionsMarshal.GetValueRefOrNullRef(_perInterface, interfaceIndex).First = -1;
         }
 
-        foreach (TPrefix prefix in _heads.Keys)
+        Move(_heads, old);
+        Move(_linkLocal, old);
+    }
+
+    private void Move<TKey>(Dictionary<TKey, int> heads, Node[] old)
+        where TKey : notnull
+    {
+        foreach (TKey key in heads.Keys)
         {
-            ref int head = ref CollectionsMarshal.GetValueRefOrNullRef(_heads, prefix);
+            ref int head = ref CollectionsMarshal.GetValueRefOrNullRef(heads, key);
             int previous = -1;
             for (int from = head; from >= 0; from = old[from].Next)
             {
@@ -357,7 +367,7 @@ public sealed class RouteMirror<TPrefix>
     {
         KernelRoute<TPrefix> gone = _nodes[at].Route;
         int previous = -1;
-        for (int before = Head(gone.Prefix); before != at; before = _nodes[before].Next)
+        for (int before = Head(gone); before != at; before = _nodes[before].Next)
         {
             previous = before;
         }
@@ -415,7 +425,7 @@ public sealed class RouteMirror<TPrefix>
         int previous = -1;
         int similar = -1;
         int similarPrevious = -1;
-        for (int at = Head(route.Prefix); at >= 0; previous = at, at = _nodes[at].Next)
+        for (int at = Head(route); at >= 0; previous = at, at = _nodes[at].Next)
         {
             ref Node node = ref _nodes[at];
             if (node.Route == route)
@@ -514,6 +524,12 @@ public sealed class RouteMirror<TPrefix>
 
     private int Head(TPrefix prefix) => _heads.TryGetValue(prefix, out int head) ? head : -1;
 
+    private int Head(in KernelRoute<TPrefix> route) =>
+        IsLinkLocal(route) ? _linkLocal.TryGetValue((route.NextHops.Hops[0].Interface, route.Prefix), out int head) ? head : -1 : Head(route.Prefix);
+
+    // The kernel's own alone: others' may have several hops, which are reported one by one.
+    private static bool IsLinkLocal(in KernelRoute<TPrefix> route) => TPrefix.MaxLength == 128 && route.IsLinkLocal;
+
     private void Insert(in KernelRoute<TPrefix> route, int after)
     {
         int at = _free;
@@ -542,7 +558,10 @@ public sealed class RouteMirror<TPrefix>
         }
         else
         {
-            ref int head = ref CollectionsMarshal.GetValueRefOrAddDefault(_heads, route.Prefix, out bool present);
+            bool present;
+            ref int head = ref IsLinkLocal(route)
+                ? ref CollectionsMarshal.GetValueRefOrAddDefault(_linkLocal, (route.NextHops.Hops[0].Interface, route.Prefix), out present)
+                : ref CollectionsMarshal.GetValueRefOrAddDefault(_heads, route.Prefix, out present);
             node.Next = present ? head : -1;
             head = at;
         }
@@ -559,19 +578,32 @@ public sealed class RouteMirror<TPrefix>
         {
             _nodes[previous].Next = node.Next;
         }
-        else if (node.Next >= 0)
+        else if (IsLinkLocal(node.Route))
         {
-            _heads[node.Route.Prefix] = node.Next;
+            SetHead(_linkLocal, (node.Route.NextHops.Hops[0].Interface, node.Route.Prefix), node.Next);
         }
         else
         {
-            _heads.Remove(node.Route.Prefix);
+            SetHead(_heads, node.Route.Prefix, node.Next);
         }
 
         node = default;
         node.Next = _free;
         _free = at;
         Count--;
+    }
+
+    private static void SetHead<TKey>(Dictionary<TKey, int> heads, TKey key, int head)
+        where TKey : notnull
+    {
+        if (head >= 0)
+        {
+            heads[key] = head;
+        }
+        else
+        {
+            heads.Remove(key);
+        }
     }
 
     private void Tally(int at) => Count1(at, 1);

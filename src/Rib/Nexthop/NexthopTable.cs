@@ -246,18 +246,24 @@ public sealed class NexthopTable : INextHopResolver
         Ipv6Prefix host = Ipv6Prefix.Create(plain, 128);
         tracked.Watched.Add(plain);
         _v6.Watch(host, tracked);
-        if (device == 0 || !_v6.Routes.TryMatch(host, out _, out List<KernelRoute<Ipv6Prefix>>? routes))
+        if (device == 0)
         {
             return false;
         }
 
+        return (_v6.LinkLocal.TryGetValue(device, out List<KernelRoute<Ipv6Prefix>>? own) && AddLinkLocal(own, host, device))
+            || (_v6.Routes.TryMatch(host, out _, out List<KernelRoute<Ipv6Prefix>>? routes) && AddLinkLocal(routes, host, device));
+    }
+
+    private bool AddLinkLocal(List<KernelRoute<Ipv6Prefix>> routes, in Ipv6Prefix host, int device)
+    {
         foreach (KernelRoute<Ipv6Prefix> route in routes)
         {
             foreach (FibNextHop hop in route.NextHops.Hops)
             {
-                if (hop.Interface == device && hop.Gateway.IsNone && route.Type == KernelRouteType.Unicast)
+                if (hop.Interface == device && hop.Gateway.IsNone && route.Type == KernelRouteType.Unicast && route.Prefix.Contains(host))
                 {
-                    AddHop(hop with { Gateway = plain });
+                    AddHop(hop with { Gateway = host.Address });
                     return true;
                 }
             }
@@ -352,28 +358,49 @@ public sealed class NexthopTable : INextHopResolver
 
         internal PrefixTrie<TPrefix, List<Tracked>> Watchers { get; } = new();
 
+        // By interface: every one has the same prefix.
+        internal Dictionary<int, List<KernelRoute<TPrefix>>> LinkLocal { get; } = [];
+
         internal int RouteCount { get; private set; }
 
         internal bool Add(in KernelRoute<TPrefix> route)
         {
+            if (IsLinkLocal(route))
+            {
+                ref List<KernelRoute<TPrefix>>? own = ref CollectionsMarshal.GetValueRefOrAddDefault(LinkLocal, route.NextHops.Hops[0].Interface, out _);
+                own ??= new List<KernelRoute<TPrefix>>(1);
+                return AddTo(own, route);
+            }
+
             if (!Routes.TryGet(route.Prefix, out List<KernelRoute<TPrefix>>? routes))
             {
                 routes = new List<KernelRoute<TPrefix>>(1);
                 Routes.Set(route.Prefix, routes);
             }
 
-            if (routes.Contains(route))
-            {
-                return false;
-            }
-
-            routes.Add(route);
-            RouteCount++;
-            return true;
+            return AddTo(routes, route);
         }
 
         internal bool Remove(in KernelRoute<TPrefix> route)
         {
+            if (IsLinkLocal(route))
+            {
+                int device = route.NextHops.Hops[0].Interface;
+                if (!LinkLocal.TryGetValue(device, out List<KernelRoute<TPrefix>>? own) || !own.Remove(route))
+                {
+                    return false;
+                }
+
+                RouteCount--;
+                if (own.Count == 0)
+                {
+                    LinkLocal.Remove(device);
+                    Slack.Trim(LinkLocal);
+                }
+
+                return true;
+            }
+
             if (!Routes.TryGet(route.Prefix, out List<KernelRoute<TPrefix>>? routes) || !routes.Remove(route))
             {
                 return false;
@@ -385,6 +412,20 @@ public sealed class NexthopTable : INextHopResolver
                 Routes.Remove(route.Prefix);
             }
 
+            return true;
+        }
+
+        private static bool IsLinkLocal(in KernelRoute<TPrefix> route) => TPrefix.MaxLength == 128 && route.IsLinkLocal;
+
+        private bool AddTo(List<KernelRoute<TPrefix>> routes, in KernelRoute<TPrefix> route)
+        {
+            if (routes.Contains(route))
+            {
+                return false;
+            }
+
+            routes.Add(route);
+            RouteCount++;
             return true;
         }
 

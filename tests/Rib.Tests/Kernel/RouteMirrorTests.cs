@@ -50,6 +50,64 @@ public sealed class RouteMirrorTests
     }
 
     [Test]
+    public void Every_interface_has_the_same_link_local_prefix_and_its_own_route_to_it()
+    {
+        const int links = 20_000;
+        RouteMirror<Ipv6Prefix> mirror = new(Own);
+        NexthopTable table = new(Own);
+        List<MirrorChange<Ipv6Prefix>> changes = [];
+        List<IpAddr> changed = [];
+        IpAddr neighbour = IpAddr.Parse("fe80::9").WithScope(links / 2);
+        Assert.That(table.Resolve(neighbour).Resolved, Is.False);
+        for (int link = 1; link <= links; link++)
+        {
+            mirror.Apply(RouteReport.Added, LinkLocal(link), changes);
+            mirror.Apply(RouteReport.Added, LinkLocal(link), changes);
+            table.ApplyRoute(LinkLocal(link), true, changed);
+        }
+
+        // One by somebody else, who may write what he likes.
+        KernelRoute<Ipv6Prefix> other = LinkLocal(5) with { Protocol = Other, Metric = 7 };
+        mirror.Apply(RouteReport.Added, other, changes);
+        Assert.That((mirror.Count, changes.Count, table.RouteCount), Is.EqualTo((links + 1, links + 1, links)));
+        Assert.That(changed, Is.EqualTo(new[] { neighbour }));
+        Assert.That(table.TryGetHops(neighbour, out FibNextHops hops), Is.True);
+        Assert.That(hops.Hops.ToArray(), Is.EqualTo(new[] { new FibNextHop(IpAddr.Parse("fe80::9"), links / 2, false) }));
+        changes.Clear();
+        changed.Clear();
+        for (int link = 1; link <= links; link += 2)
+        {
+            mirror.Apply(RouteReport.Deleted, LinkLocal(link), changes);
+            table.ApplyRoute(LinkLocal(link), false, changed);
+        }
+
+        Assert.That((mirror.Count, changes.Count, changed.Count), Is.EqualTo(((links / 2) + 1, links / 2, 0)));
+        mirror.BeginScan();
+        for (int link = 2; link <= 40; link++)
+        {
+            mirror.Seen(LinkLocal(link), changes);
+        }
+
+        mirror.Seen(other, changes);
+        mirror.EndScan(0, changes);
+        mirror.Trim();
+        List<KernelRoute<Ipv6Prefix>> left = [];
+        mirror.CopyTo(left);
+        Assert.That(left, Is.EquivalentTo(Enumerable.Range(2, 39).Select(LinkLocal).Append(other)));
+        table.ApplyRoute(LinkLocal(links / 2), false, changed);
+        Assert.That(changed, Is.EqualTo(new[] { neighbour }));
+        for (int link = 2; link <= 40; link++)
+        {
+            mirror.Apply(RouteReport.Deleted, LinkLocal(link), changes);
+        }
+
+        Assert.That(mirror.Count, Is.EqualTo(1));
+
+        static KernelRoute<Ipv6Prefix> LinkLocal(int link) =>
+            new(Ipv6Prefix.Parse("fe80::/64"), KernelRouteType.Unicast, 2, 0, 256, 0, false, default, new FibNextHops([Hop(link)]));
+    }
+
+    [Test]
     public void Whatever_is_reported_the_mirror_holds_what_the_kernel_does([Range(1, 40)] int seed)
     {
         Random random = new(seed);
