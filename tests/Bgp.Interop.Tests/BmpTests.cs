@@ -125,6 +125,9 @@ public sealed class BmpTests
     [Test]
     public void A_reload_gives_one_station_another_stream_and_costs_neither_a_session_nor_the_other_station_anything()
     {
+        // What was captured is behind what was sent.
+        PictureIsTheTable();
+        Lab.Eventually(() => Streams(Peers).Count > 0, "the capture has both", 20, _lab.Logs);
         int[] sessions = Sessions();
         int connections = Streams(All).Count;
         int before = Streams(Peers).Count;
