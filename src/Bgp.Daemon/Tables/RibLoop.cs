@@ -79,8 +79,8 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     private readonly Stack<RouteBatch<TPrefix>> _free = new();
     private readonly ILogger _log;
     private readonly Dictionary<UpdateGroupKey, UpdateGroup<TPrefix>> _groups = [];
-    private readonly List<(ushort Peer, uint Cursor)> _sweeps = [];
-    private readonly List<(ushort Peer, uint Cursor)> _marks = [];
+    private readonly List<(ushort Peer, uint Cursor, byte Since)> _sweeps = [];
+    private readonly List<(ushort Peer, uint Cursor, byte Since)> _marks = [];
     private readonly List<GroupMove<TPrefix>> _moves = [];
     private readonly List<(TaskCompletionSource Done, bool Moves)> _settling = [];
     private readonly SegmentPool _segments = new();
@@ -343,9 +343,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         {
             // All in one go, and rare: after the next line nothing tells the two apart.
             uint cursor = 0;
-            while (!Shard.SweepStale(peer, ref cursor, int.MaxValue))
-            {
-            }
+            Shard.SweepStale(peer, ref cursor, int.MaxValue, Shard.EpochOf(peer));
         }
 
         Shard.BumpEpoch(peer);
@@ -365,7 +363,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     }
 
     /// <summary>What is stale of a peer is long-lived stale from now on (RFC 9494 section 4.2).</summary>
-    internal void MarkLongLived(ushort peer) => _marks.Add((peer, 0));
+    internal void MarkLongLived(ushort peer) => _marks.Add((peer, 0, Shard.EpochOf(peer)));
 
     /// <summary>
     /// Keeps selection, exports and kernel routes back (RFC 4724 section 4.1): routes are taken and ranked, changes collect once per prefix, and
@@ -559,39 +557,39 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         {
             if (_sweeps[i].Peer == peer)
             {
-                _sweeps[i] = (peer, 0);
+                _sweeps[i] = (peer, 0, Shard.EpochOf(peer));
                 return;
             }
         }
 
-        _sweeps.Add((peer, 0));
+        _sweeps.Add((peer, 0, Shard.EpochOf(peer)));
     }
 
     private bool RunSweeps()
     {
         for (int i = _sweeps.Count - 1; i >= 0; i--)
         {
-            (ushort peer, uint cursor) = _sweeps[i];
-            if (Shard.SweepStale(peer, ref cursor, SweepBudget))
+            (ushort peer, uint cursor, byte since) = _sweeps[i];
+            if (Shard.SweepStale(peer, ref cursor, SweepBudget, since))
             {
                 _sweeps.RemoveAt(i);
             }
             else
             {
-                _sweeps[i] = (peer, cursor);
+                _sweeps[i] = (peer, cursor, since);
             }
         }
 
         for (int i = _marks.Count - 1; i >= 0; i--)
         {
-            (ushort peer, uint cursor) = _marks[i];
-            if (Shard.MarkLongLived(peer, ref cursor, SweepBudget))
+            (ushort peer, uint cursor, byte since) = _marks[i];
+            if (Shard.MarkLongLived(peer, ref cursor, SweepBudget, since))
             {
                 _marks.RemoveAt(i);
             }
             else
             {
-                _marks[i] = (peer, cursor);
+                _marks[i] = (peer, cursor, since);
             }
         }
 

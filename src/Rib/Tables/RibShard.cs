@@ -311,9 +311,12 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     }
 
     /// <summary>
-    /// Removes stale paths of a peer among the next <paramref name="budget"/> prefixes from <paramref name="cursor"/>; true when none is left.
+    /// Removes a peer's paths from before the epoch <paramref name="since"/> among the next <paramref name="budget"/> prefixes from <paramref name="cursor"/>; true
+    /// when none is left.
     /// </summary>
-    public bool SweepStale(ushort peer, ref uint cursor, int budget)
+    /// <remarks>The epoch is the one of when the sweep was asked for: while it is under way a refresh or a loss may make all paths stale, which is not what it was asked to
+    /// remove. Behind the cursor no path gets older than that, so one pass is enough.</remarks>
+    public bool SweepStale(ushort peer, ref uint cursor, int budget, byte since)
     {
         ref PeerState state = ref StateOf(peer);
         cursor = Math.Max(cursor, 1);
@@ -328,7 +331,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             for (int i = entry.Count - 1; i >= 0; i--)
             {
                 Path path = _blocks.Span(entry.Block, entry.Count)[i];
-                if (path.Peer == peer && (byte)(path.Flags >> EpochShift) != state.Epoch)
+                if (path.Peer == peer && !IsSince(path, since))
                 {
                     StaleObserver?.StaleRemoved(entry.Prefix, PathIdAt(cursor, i), path);
                     RemoveAt(cursor, ref entry, i);
@@ -337,22 +340,15 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             }
         }
 
-        if (state.Stale > 0 && cursor >= _index.Limit)
-        {
-            // A path became stale behind the cursor (a second loss during the sweep): once more from the start.
-            cursor = 1;
-        }
-
-        return state.Stale == 0;
+        return state.Stale == 0 || cursor >= _index.Limit;
     }
 
     /// <summary>
-    /// Makes a peer's stale paths among the next <paramref name="budget"/> prefixes long-lived stale: marked with LLGR_STALE and least preferred, or gone where
+    /// Makes a peer's paths from before an epoch, among the next <paramref name="budget"/> prefixes, long-lived stale: marked with LLGR_STALE and least preferred, or gone where
     /// they say NO_LLGR (RFC 9494 section 4.2). True when the table is through.
     /// </summary>
-    public bool MarkLongLived(ushort peer, ref uint cursor, int budget)
+    public bool MarkLongLived(ushort peer, ref uint cursor, int budget, byte since)
     {
-        byte epoch = StateOf(peer).Epoch;
         cursor = Math.Max(cursor, 1);
         for (; budget > 0 && cursor < _index.Limit; cursor++, budget--)
         {
@@ -360,7 +356,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             for (int i = entry.Count - 1; (entry.Flags & EntryFlags.InUse) != 0 && i >= 0; i--)
             {
                 Path old = _blocks.Span(entry.Block, entry.Count)[i];
-                if (old.Peer != peer || (byte)(old.Flags >> EpochShift) == epoch)
+                if (old.Peer != peer || IsSince(old, since))
                 {
                     continue;
                 }

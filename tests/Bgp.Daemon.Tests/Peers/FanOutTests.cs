@@ -1,5 +1,6 @@
 using Bgp.Daemon.Peers;
 using Bgp.Daemon.Runtime;
+using Bgp.Daemon.Tests.Tables;
 using NUnit.Framework;
 
 namespace Bgp.Daemon.Tests.Peers;
@@ -98,23 +99,6 @@ public sealed class FanOutTests
         {
             Kicks++;
             OnKick?.Invoke();
-        }
-    }
-
-    private sealed class QueueScheduler : IWorkScheduler
-    {
-        private readonly Queue<IThreadPoolWorkItem> _items = new();
-
-        public int Queued => _items.Count;
-
-        public void Queue(IThreadPoolWorkItem work) => _items.Enqueue(work);
-
-        public void Drain()
-        {
-            while (_items.TryDequeue(out IThreadPoolWorkItem? work))
-            {
-                work.Execute();
-            }
         }
     }
 }

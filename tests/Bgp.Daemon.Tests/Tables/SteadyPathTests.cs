@@ -153,17 +153,17 @@ public sealed class SteadyPathTests
             UpdateGroupKey key = new() { Family = AfiSafi.Ipv4Unicast, Kind = kind, LocalAsn = 65000, Policy = "all", ClusterId = 1, Self = IpAddr.V4(0xC0000201) };
             Inbound = new InboundFamily<Ipv4Prefix>(_loop, sender, 1, addPath: false, policy: null, keep: false);
             _sinks = [.. Enumerable.Range(0, Clients).Select(_ => new Sink())];
-            AcceptAll all = new();
+            AcceptAllPolicy all = new();
             _loop.Post(table =>
             {
                 _own.Member = table.SessionUp(
-                    new RibSession<Ipv4Prefix>(sender, 1, new Owner()), key, all, keepStale: false, () => table.FanOut.Wake(_own, sender.Index));
+                    new RibSession<Ipv4Prefix>(sender, 1, new StrictSession()), key, all, keepStale: false, () => table.FanOut.Wake(_own, sender.Index));
                 for (int i = 0; i < Clients; i++)
                 {
                     Sink sink = _sinks[i];
                     RibPeer peer = new() { Index = (ushort)(2 + i), Name = "client", Kind = kind, Asn = peerAsn, LocalAsn = 65000, RouterId = (uint)(3 + i) };
                     sink.Member = table.SessionUp(
-                        new RibSession<Ipv4Prefix>(peer, 2 + i, new Owner()), key, all, keepStale: false, () => table.FanOut.Wake(sink, peer.Index));
+                        new RibSession<Ipv4Prefix>(peer, 2 + i, new StrictSession()), key, all, keepStale: false, () => table.FanOut.Wake(sink, peer.Index));
                 }
             });
             Scheduler.Drain();
@@ -240,43 +240,6 @@ public sealed class SteadyPathTests
             while (Member!.TryTake(_buffer, out int written))
             {
                 Octets += written;
-            }
-        }
-    }
-
-    private sealed class Owner : IRibSession
-    {
-        public void MaxPrefixesExceeded(AfiSafi family, int limit, int count, bool tearDown) => Assert.Fail("no limit is set");
-
-        public void Lagging(AfiSafi family) => Assert.Fail("nobody lags");
-    }
-
-    private sealed class AcceptAll : IRoutePolicy<Ipv4Prefix>
-    {
-        public string ContentKey => "all";
-
-        public bool AcceptsAll => true;
-
-        public PolicyResult Evaluate(in Ipv4Prefix prefix, PathAttributes attributes, in PolicyContext context) => new(true, null, "all");
-    }
-
-    private sealed class QueueScheduler : IWorkScheduler
-    {
-        private readonly Queue<IThreadPoolWorkItem> _items = new(64);
-
-        internal int Count { get; private set; }
-
-        public void Queue(IThreadPoolWorkItem work)
-        {
-            Count++;
-            _items.Enqueue(work);
-        }
-
-        internal void Drain()
-        {
-            while (_items.TryDequeue(out IThreadPoolWorkItem? work))
-            {
-                work.Execute();
             }
         }
     }

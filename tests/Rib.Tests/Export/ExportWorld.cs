@@ -283,7 +283,7 @@ internal sealed class ExportWorld
     internal void Sweep(ushort peer)
     {
         uint cursor = 0;
-        while (!Shard.SweepStale(peer, ref cursor, 10))
+        while (!Shard.SweepStale(peer, ref cursor, 10, Shard.EpochOf(peer)))
         {
         }
 

@@ -56,7 +56,7 @@ public sealed class RibShardModelTests
                     break;
                 case 10:
                     uint cursor = 0;
-                    for (int slices = 0; !shard.SweepStale(peer, ref cursor, 3) && slices < 1000; slices++)
+                    for (int slices = 0; !shard.SweepStale(peer, ref cursor, 3, shard.EpochOf(peer)) && slices < 1000; slices++)
                     {
                     }
 
@@ -84,7 +84,7 @@ public sealed class RibShardModelTests
         {
             shard.BumpEpoch(peer.Index);
             uint cursor = 0;
-            while (!shard.SweepStale(peer.Index, ref cursor, 100))
+            while (!shard.SweepStale(peer.Index, ref cursor, 100, shard.EpochOf(peer.Index)))
             {
             }
         }
