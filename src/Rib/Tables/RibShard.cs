@@ -335,7 +335,9 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
                 {
                     StaleObserver?.StaleRemoved(entry.Prefix, PathIdAt(cursor, i), path);
                     RemoveAt(cursor, ref entry, i);
-                    i = Math.Min(i, entry.Count);
+
+                    // It moved paths about.
+                    i = entry.Count;
                 }
             }
         }
