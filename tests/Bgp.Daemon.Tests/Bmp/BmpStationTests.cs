@@ -72,7 +72,7 @@ public sealed class BmpStationTests
         using Bed bed = new();
         bed.Up(1);
         bed.Announce(1, 0, 100_000, communities: 60, perSet: 5);
-        using Station station = new(receiveBuffer: 4096);
+        using Station station = new(receiveBuffer: 256 << 10);
         bed.Apply(station.Config("s", BmpPolicies.Pre | BmpPolicies.Post | BmpPolicies.LocRib));
         BmpCollector first = await station.AcceptAsync().ConfigureAwait(false);
         await bed.UntilAsync(() => bed.IsStuck, "the queue is full").ConfigureAwait(false);
@@ -120,7 +120,7 @@ public sealed class BmpStationTests
     {
         using Bed bed = new(new BmpLimits { Room = 64 * 1024, Changes = 1000 });
         bed.Up(1);
-        using Station station = new(receiveBuffer: 4096);
+        using Station station = new(receiveBuffer: 256 << 10);
         bed.Apply(station.Config("s", BmpPolicies.Pre) with { ConnectRetry = TimeSpan.FromMilliseconds(20) });
         _ = await station.AcceptAsync().ConfigureAwait(false);
         await bed.UntilAsync(() => bed.IsTold, "the first dump is through").ConfigureAwait(false);
@@ -146,7 +146,7 @@ public sealed class BmpStationTests
         using Bed bed = new(time: time);
         bed.Up(1);
         bed.Announce(1, 0, 100_000, communities: 60, perSet: 5);
-        using Station station = new(receiveBuffer: 4096);
+        using Station station = new(receiveBuffer: 256 << 10);
         bed.Apply(station.Config("s", BmpPolicies.Pre));
         _ = await station.AcceptAsync().ConfigureAwait(false);
         await bed.UntilAsync(() => bed.IsStuck, "the queue is full").ConfigureAwait(false);
