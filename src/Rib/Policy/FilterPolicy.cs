@@ -117,6 +117,7 @@ public sealed class FilterPolicy<TPrefix> : IRoutePolicy<TPrefix>
     /// <inheritdoc/>
     public bool AcceptsAllLearned => _learned is StepKind.All or StepKind.CalicoImport;
 
+    /// <inheritdoc/>
     public bool ChangesRoutes => Array.Exists(_steps, static step => Array.Exists(step.Rules, static rule => rule.Edit is not null));
 
     /// <inheritdoc/>
