@@ -39,9 +39,7 @@ public sealed class BmpTests
         Lab.Link(us, "eth0", ["10.1.0.1/24", "fd01::1/64"], _birdNs, "eth0", ["10.1.0.2/24", "fd01::2/64"]);
         Lab.Link(us, "eth1", ["10.2.0.1/24"], _gobgpNs, "eth0", ["10.2.0.2/24"]);
         Lab.Link(us, "eth2", ["10.9.0.1/24"], _station, "eth0", ["10.9.0.2/24"]);
-        _capture = Path.Combine(_lab.Folder, "bmp.pcap");
-        _lab.Start(_station, "tcpdump", "tcpdump", "-i", "eth0", "-U", "-s", "0", "-Z", "root", "-w", _capture, "tcp", "portrange", "11019-11020");
-        Lab.Eventually(() => File.Exists(_capture) && new FileInfo(_capture).Length > 0, "tcpdump listens", 20, _lab.Logs);
+        (_capture, _) = _lab.Capture(_station, "eth0", "tcp", "portrange", "11019-11020");
         Collect(All);
         Collect(Peers);
         StartBird();

@@ -64,6 +64,20 @@ internal sealed class Lab : IDisposable
         return process;
     }
 
+    /// <summary>
+    /// Captures what passes a device into a file, and returns once tcpdump listens. Packets stand in it as soon as tcpdump gets to run, not when it is their receiver's turn:
+    /// what a test wants to see in it, it has to wait for.
+    /// </summary>
+    internal (string File, Background Tcpdump) Capture(string ns, string device, params string[] filter)
+    {
+        string file = Path.Combine(Folder, $"{ns}-{device}.pcap");
+
+        // Without --immediate-mode the kernel hands packets over in blocks, up to a second late.
+        Background tcpdump = Start(ns, "tcpdump", ["tcpdump", "-i", device, "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w", file, .. filter]);
+        Eventually(() => System.IO.File.Exists(file) && new FileInfo(file).Length > 0, "tcpdump listens", 20, Logs);
+        return (file, tcpdump);
+    }
+
     /// <summary>Runs a command to its end; throws with its output when it fails.</summary>
     internal static string Run(string command, params string[] words)
     {

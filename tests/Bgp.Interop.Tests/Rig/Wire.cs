@@ -39,17 +39,12 @@ internal sealed class Wire
 {
     private readonly string _file;
 
-    internal Wire(Lab lab, string ns, string device)
-    {
-        _file = Path.Combine(lab.Folder, "wire.pcap");
-        lab.Start(ns, "tcpdump", "tcpdump", "-i", device, "-U", "-s", "0", "-Z", "root", "-w", _file, "tcp", "port", "179");
-        Lab.Eventually(() => File.Exists(_file) && new FileInfo(_file).Length > 0, "tcpdump listens", 20, lab.Logs);
-    }
+    internal Wire(Lab lab, string ns, string device) => (_file, _) = lab.Capture(ns, device, "tcp", "port", "179");
 
     /// <summary>The time as the capture has it.</summary>
     internal static double Now => (DateTime.UtcNow - DateTime.UnixEpoch).TotalSeconds;
 
-    /// <summary>Everything since a point in time, in order. The latest second may still be missing.</summary>
+    /// <summary>Everything since a point in time, in order. What was sent a moment ago may still be missing: wait for it.</summary>
     internal List<WireMessage> Since(double begin)
     {
         // A file that is being written may end within a packet: what is before it is printed all the same.
