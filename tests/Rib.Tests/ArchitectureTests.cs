@@ -40,6 +40,10 @@ public sealed class ArchitectureTests
     }
 
     [Test]
+    public void The_daemon_hashes_with_a_key_that_nobody_knows() =>
+        Assert.That(Sources("src").Where(static file => File.ReadAllText(file).Contains("Mix.Fix(", StringComparison.Ordinal)), Is.Empty);
+
+    [Test]
     public void No_file_is_longer_than_800_lines() =>
         Assert.That(Sources("src").Concat(Sources("tests")).Where(static file => File.ReadLines(file).Count() > 800), Is.Empty);
 

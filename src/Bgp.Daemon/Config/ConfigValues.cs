@@ -184,7 +184,14 @@ internal static class ConfigHash
             .Append(model.Metrics).Append(model.Bmp).Append(model.Watch);
 
         // Tells versions of a configuration apart and guards nothing; a cryptographic hash would map OpenSSL into every node's daemon, 3.5 MB of its memory.
-        return (Mix.Hash(Encoding.UTF8.GetBytes(text.ToString())) >> 16).ToString("x12", CultureInfo.InvariantCulture);
+        ulong hash = 0xCBF29CE484222325UL;
+        foreach (byte octet in Encoding.UTF8.GetBytes(text.ToString()))
+        {
+            // FNV-1a: the same in every process, which Mix is not.
+            hash = (hash ^ octet) * 0x100000001B3UL;
+        }
+
+        return (hash >> 16).ToString("x12", CultureInfo.InvariantCulture);
     }
 }
 

@@ -199,8 +199,8 @@ public sealed partial class PathAttributes
         return texts;
     }
 
-    /// <summary>A fixed-seed 64-bit hash of canonical octets; equal octets, equal hash, in every process.</summary>
-    public static ulong HashOf(ReadOnlySpan<byte> canonical) => Mix.HashWide(canonical);
+    /// <summary>The hash of canonical octets; another one in each process.</summary>
+    public static ulong HashOf(ReadOnlySpan<byte> canonical) => Mix.Hash(canonical);
 
     /// <summary>Finds an attribute in canonical octets, which are sorted: the walk ends where a higher code begins.</summary>
     internal static bool Find(ReadOnlySpan<byte> canonical, byte code, out int offset, out int length)

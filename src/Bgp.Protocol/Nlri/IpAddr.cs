@@ -146,7 +146,7 @@ public readonly struct IpAddr : IEquatable<IpAddr>, IComparable<IpAddr>
     public override bool Equals(object? obj) => obj is IpAddr other && Equals(other);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => (int)Mix.Hash(Hi ^ Version, Lo);
+    public override int GetHashCode() => (int)Mix.Hash(Hi, Lo, Version);
 
     /// <summary>IPv4 before IPv6, then numerically.</summary>
     public int CompareTo(IpAddr other)

@@ -40,7 +40,7 @@ public readonly struct Ipv6Prefix : IPrefix<Ipv6Prefix>
     public int WireLength => 1 + ((_length + 7) >> 3);
 
     /// <inheritdoc/>
-    public ulong Hash => Mix.Hash(_hi ^ _length, _lo);
+    public ulong Hash => Mix.Hash(_hi, _lo, _length);
 
     private static ulong MaskHi(int length) => length == 0 ? 0 : length >= 64 ? ulong.MaxValue : ulong.MaxValue << (64 - length);
 

@@ -77,6 +77,33 @@ public sealed class FloodTests
         End(flooder);
     }
 
+    /// <summary>
+    /// Prefixes that the hash which Pipit had until it was keyed puts on one slot: 2e9 steps for the loop that serves everybody. Any other hash without a key would do the same for whoever
+    /// computes it (<c>MixTests</c>).
+    /// </summary>
+    [Test]
+    public void Prefixes_chosen_for_one_slot_of_the_table_cost_nobody_else_anything()
+    {
+        using Speaker flooder = SessionTests.Reach(s_flooder, Stage.Established);
+        byte[][] messages = [.. OneSlot.Prefixes(60_000).Chunk(400).Select(static chunk => Octets.Update([], Octets.Join(Octets.MpReach(2, 1, Octets.Address(RouteSet.NextHop6), Octets.Join(chunk)), s_set.Attributes), []))];
+        Task sender = Task.Run(() =>
+        {
+            flooder.Send(messages);
+            Dut.Settle(flooder);
+        });
+        double worst = 0;
+        do
+        {
+            worst = Math.Max(worst, Carry().TotalSeconds);
+        }
+        while (!sender.IsCompleted);
+
+        sender.GetAwaiter().GetResult();
+        TestContext.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"worst {worst * 1000:0} ms"));
+        Assert.That(worst, Is.LessThan(2), "seconds for a route of another neighbour");
+        End(flooder);
+    }
+
     /// <summary>It asks for the table again and again and does not read: what is due to it must not pile up.</summary>
     [Test]
     public void Who_asks_for_everything_and_reads_nothing_costs_no_memory()

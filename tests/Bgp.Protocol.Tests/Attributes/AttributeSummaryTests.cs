@@ -71,24 +71,6 @@ public sealed class AttributeSummaryTests
         Assert.That(new AttributeSummary([0x40, 2, (byte)value.Length, .. value]).AsPathLength, Is.EqualTo(expected));
     }
 
-    [Test]
-    public void Wide_hash_tells_octets_apart_by_every_bit_and_by_length()
-    {
-        for (int length = 0; length <= 40; length++)
-        {
-            byte[] octets = [.. Enumerable.Range(0, length).Select(static i => (byte)(i * 37))];
-            HashSet<ulong> seen = [Mix.HashWide(octets), Mix.HashWide([.. octets, 0])];
-            for (int bit = 0; bit < 8 * length; bit++)
-            {
-                octets[bit / 8] ^= (byte)(1 << (bit % 8));
-                seen.Add(Mix.HashWide(octets));
-                octets[bit / 8] ^= (byte)(1 << (bit % 8));
-            }
-
-            Assert.That(seen, Has.Count.EqualTo(2 + (8 * length)), $"{length} octets");
-        }
-    }
-
     private static byte[] Set(uint[] communities)
     {
         List<byte> set = [0x40, 1, 1, 0];
