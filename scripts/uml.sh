@@ -23,15 +23,15 @@ uml_script() {
     chmod 755 "$file"
 }
 
-# uml_run SECONDS COMMAND...: boots, runs the command as root inside, prints what it prints, and returns its exit status; 124 when the time was over,
-# 125 when the machine ended without a word. uml_pid is the machine's first process while it runs.
+# uml_run SECONDS COMMAND...: boots (with UML_ARGUMENTS for the kernel), runs the command as root inside, prints what it prints, and returns its exit status; 124 when the time
+# was over, 125 when the machine ended without a word. uml_pid is the machine's first process while it runs.
 uml_run() {
     local seconds=$1 directory status; shift
     directory=$(mktemp -d /tmp/pipit-uml.XXXXXX) || return 125
     uml_script "$directory/init" "$@"
     mkfifo "$directory/console"
     TMPDIR=/tmp linux.uml mem=512M root=/dev/root rootfstype=hostfs rootflags=/ ro "init=$directory/init" \
-        con=null con0=fd:0,fd:1 quiet </dev/null >"$directory/console" 2>/dev/null &
+        con=null con0=fd:0,fd:1 quiet ${UML_ARGUMENTS:-} </dev/null >"$directory/console" 2>/dev/null &
     uml_pid=$!
     uml_directory=$directory
     # In the background, so that a trap of the caller runs at once.

@@ -281,13 +281,7 @@ internal sealed partial class BgpDaemon
 
         if (old.Metrics != model.Metrics)
         {
-            HttpEndpoint? before = _http;
-            _http = null;
-            if (!StartHttp(before))
-            {
-                // Better the old address than none.
-                _http = before;
-            }
+            OpenHttp();
         }
 
         Watch();

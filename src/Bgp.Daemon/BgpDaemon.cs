@@ -40,7 +40,6 @@ internal sealed partial class BgpDaemon : IDisposable
     private ConfigModel _model;
     private ConfigMapping _mapping;
     private DateTimeOffset _loadedAt;
-    private HttpEndpoint? _http;
     private ControlServer? _control;
     private ITimer? _watchdog;
     private ITimer? _housekeeping;
@@ -154,7 +153,7 @@ internal sealed partial class BgpDaemon : IDisposable
         Queries = new DaemonQueries(this);
         _control = new ControlServer(new ControlServerOptions { Path = socketPath, Log = text => Log.ConfigWarning(_log, text) }, Queries);
         ApplyBirdSockets(_model);
-        StartHttp(null);
+        OpenHttp();
         if (_kernel is not null)
         {
             _kernel.Start();
@@ -218,7 +217,7 @@ internal sealed partial class BgpDaemon : IDisposable
 
         _control?.Dispose();
         CloseBirdSockets();
-        _http?.Dispose();
+        CloseHttp();
         if (hard)
         {
             _peers.Stop(NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown), "daemon shut down");
@@ -250,7 +249,7 @@ internal sealed partial class BgpDaemon : IDisposable
         _watch?.Dispose();
         _control?.Dispose();
         CloseBirdSockets();
-        _http?.Dispose();
+        CloseHttp();
         _peers.Dispose();
         _context.Bmp?.Dispose();
         _context.Bfd?.Dispose();
@@ -373,36 +372,6 @@ internal sealed partial class BgpDaemon : IDisposable
             : session.StateBefore == SessionState.Established ? ("peer-down", session.LastError)
             : ("peer-state", DaemonQueries.StateName(session));
         Events.Publish(_time.GetUtcNow(), type, session.Settings.Name, message);
-    }
-
-    /// <summary>Opens the HTTP endpoint of the model, then closes <paramref name="before"/>. False when it cannot be opened.</summary>
-    private bool StartHttp(HttpEndpoint? before)
-    {
-        string listen = _model.Metrics.Listen;
-        if (listen.Length == 0 || listen == "none")
-        {
-            before?.Dispose();
-            return true;
-        }
-
-        if (!IPEndPoint.TryParse(listen, out IPEndPoint? endPoint))
-        {
-            Log.ConfigWarning(_log, $"metrics.listen '{listen}' is not address:port");
-            return false;
-        }
-
-        try
-        {
-            _http = new HttpEndpoint(endPoint, path => new MetricsPages(this).AnswerAsync(path), _time, _log);
-            before?.Dispose();
-            return true;
-        }
-        catch (SocketException exception)
-        {
-            // Probes and metrics are missing then, routing is not.
-            Log.CannotListen(_log, listen, exception.Words());
-            return false;
-        }
     }
 
     private void Watchdog()

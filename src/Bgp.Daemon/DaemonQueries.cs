@@ -51,6 +51,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
             Kernel = daemon.Kernel is null ? "disabled"
                 : string.Create(CultureInfo.InvariantCulture, $"{kernel.OwnV4 + kernel.OwnV6} own routes, {kernel.PendingV4 + kernel.PendingV6} pending, {kernel.FailedV4 + kernel.FailedV6} failed"),
             KernelError = kernel.LastError ?? daemon.KernelProblem,
+            NotListening = string.Join("; ", new[] { daemon.Peers.NotListening, daemon.HttpProblem }.OfType<string>()) is { Length: > 0 } closed ? closed : null,
             Bmp = [.. context.Bmp!.Stations.Select(Bmp)],
         };
     }

@@ -1,78 +1,13 @@
-using System.Diagnostics;
-using System.Text;
-
 namespace Bgp.Dataplane.Tests;
 
-/// <summary>
-/// Four nodes on two subnets under user-mode Linux, with real pings through IPIP.
-/// </summary>
-/// <remarks>
-/// The kernels of build machines often have no <c>ipip</c>; user-mode Linux has, and runs as an ordinary process. One boot serves every test:
-/// <c>dataplane.sh</c> builds the topology inside, goes through the whole story once and prints a line <c>RESULT name ok|FAIL detail</c> for each
-/// thing it looked at. A test here asserts one such line, so that a report names what broke. A line that is missing (the machine hung, the script
-/// ended early) fails its test as well, with everything that was printed.
-/// </remarks>
+/// <summary>Four nodes on two subnets under user-mode Linux, with real pings through IPIP.</summary>
 [TestFixture]
 public sealed class DataplaneTests
 {
-    private static readonly TimeSpan BootLimit = TimeSpan.FromSeconds(260);
-    private readonly Dictionary<string, (bool Ok, string Detail)> _results = [];
-    private string _console = "";
+    private Machine _machine = null!;
 
     [OneTimeSetUp]
-    public async Task BootOnce()
-    {
-        string root = RepositoryRoot();
-        string binary = Environment.GetEnvironmentVariable("PIPIT_BINARY") is { Length: > 0 } given ? given : Path.Combine(root, "out", "pipit");
-        Assert.That(binary, Does.Exist, "publish it first: dotnet publish src/Bgp.Daemon -c Release -o out");
-        ProcessStartInfo start = new("/bin/bash")
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        // uml_run bounds the machine by itself and ends its process group; the limit here is for the case that even that fails.
-        start.ArgumentList.Add("-c");
-        start.ArgumentList.Add(". \"$1/scripts/uml.sh\"; trap uml_stop EXIT; uml_run 240 bash \"$1/tests/Bgp.Dataplane.Tests/dataplane.sh\" \"$1\" \"$2\"");
-        start.ArgumentList.Add("dataplane");
-        start.ArgumentList.Add(root);
-        start.ArgumentList.Add(binary);
-        using Process process = Process.Start(start)!;
-        process.StandardInput.Close();
-        StringBuilder console = new();
-        DataReceivedEventHandler keep = (_, line) =>
-        {
-            lock (console)
-            {
-                console.AppendLine(line.Data);
-            }
-        };
-        process.OutputDataReceived += keep;
-        process.ErrorDataReceived += keep;
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        using CancellationTokenSource limit = new(BootLimit);
-        try
-        {
-            await process.WaitForExitAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill(entireProcessTree: true);
-        }
-        lock (console)
-        {
-            _console = console.ToString();
-        }
-        foreach (string line in _console.Split('\n', StringSplitOptions.TrimEntries))
-        {
-            string[] words = line.Split(' ', 4);
-            if (words is ["RESULT", _, "ok" or "FAIL", ..])
-            {
-                _results[words[1]] = (words[2] == "ok", words.Length > 3 ? words[3] : "");
-            }
-        }
-    }
+    public async Task BootOnce() => _machine = await Machine.RunAsync("dataplane.sh", 240);
 
     [TestCase("peers", TestName = "Every_session_of_the_mesh_is_established")]
     [TestCase("routes", TestName = "Every_node_has_every_block_in_its_kernel")]
@@ -114,21 +49,5 @@ public sealed class DataplaneTests
     [TestCase("kill-peers-keep-its-routes", TestName = "Peers_keep_the_routes_of_a_daemon_that_is_killed")]
     [TestCase("kill-peers-come-back", TestName = "Sessions_come_back_after_a_kill")]
     [TestCase("kill-loses-no-packet", TestName = "A_kill_and_restart_loses_no_packet")]
-    public void Holds(string name)
-    {
-        Assert.That(_results, Does.ContainKey(name), $"the machine printed no such result:\n{_console}");
-        (bool ok, string detail) = _results[name];
-        Assert.That(ok, Is.True, $"{detail}\n{_console}");
-        TestContext.Out.WriteLine(detail);
-    }
-
-    private static string RepositoryRoot()
-    {
-        string? directory = TestContext.CurrentContext.TestDirectory;
-        while (directory is not null && !File.Exists(Path.Combine(directory, "Bgp.sln")))
-        {
-            directory = Path.GetDirectoryName(directory);
-        }
-        return directory ?? throw new DirectoryNotFoundException("Bgp.sln is in no directory above the tests");
-    }
+    public void Holds(string name) => _machine.Holds(name);
 }

@@ -117,6 +117,7 @@ public sealed partial class CliApp
             CultureInfo.InvariantCulture,
             $"recovering, {(gr.ExportsHeld ? "exports held" : "old kernel routes kept")} for {CliOutput.Age(gr.RemainingSeconds ?? 0)} at most; waits for {string.Join(", ", gr.WaitingFor.Take(8).Select(static p => $"{CliOutput.Clean(p.Name)} ({p.Reason})"))}{(gr.WaitingForPeers > 8 ? ", ..." : "")}") : "no restart under way");
         Field("Kernel", s.Kernel + (s.KernelError is { } e ? $": {e}" : ""));
+        Field("Not listening on", s.NotListening is { } closed ? CliOutput.Clean(closed) : null);
         foreach (BmpDto station in s.Bmp)
         {
             string behind = station.QueuedBytes > 0 ? $", {station.QueuedBytes} octets queued" : "";

@@ -205,6 +205,9 @@ public sealed record StatusDto
     public string? Kernel { get; init; }
     public string? KernelError { get; init; }
 
+    /// <summary>Addresses (BGP, metrics) that are configured and cannot be listened on, each with the reason; null where all can.</summary>
+    public string? NotListening { get; init; }
+
     /// <summary>BMP stations; empty where none is configured.</summary>
     public IReadOnlyList<BmpDto> Bmp { get; init; } = [];
 }

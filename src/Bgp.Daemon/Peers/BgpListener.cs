@@ -17,12 +17,14 @@ internal sealed class BgpListener : IDisposable
     private readonly Action<ITransport, IpAddr> _accept;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _stop = new();
+    private readonly LogLimit _troubles;
     private int _backlog;
 
     internal BgpListener(IpAddr address, int port, int backlog, bool shared, Action<ITransport, IpAddr> accept, TimeProvider time, ILogger log)
     {
         _backlog = backlog;
         (_accept, _log, _time) = (accept, log, time);
+        _troubles = new LogLimit(time, 1, TimeSpan.FromSeconds(10));
         EndPoint = new IPEndPoint(address.ToIPAddress(), port);
         _socket = new Socket(EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
@@ -106,7 +108,11 @@ internal sealed class BgpListener : IDisposable
             catch (SocketException exception)
             {
                 // Out of descriptors, or the neighbour gave up first. A pause keeps the first from spinning; the queue in the kernel stays.
-                Log.CannotListen(_log, EndPoint.ToString(), exception.Words());
+                if (_troubles.IsDue(out _))
+                {
+                    Log.CannotAccept(_log, EndPoint.ToString(), exception.Words());
+                }
+
                 await Task.Delay(TimeSpan.FromMilliseconds(100), _time).ConfigureAwait(false);
                 continue;
             }

@@ -13,7 +13,6 @@ internal sealed partial class PeerManager : IPeerOwner, IDisposable
     private readonly Dictionary<IpAddr, List<PeerSession>> _byAddress = [];
     private readonly List<DynamicRange> _dynamic = [];
     private readonly HashSet<Cidr> _rangeKeys = [];
-    private readonly List<BgpListener> _listeners = [];
     private readonly Queue<ushort> _freeIndexes = new();
     private ushort _nextIndex = 1;
     private bool _stopping;
@@ -175,59 +174,6 @@ internal sealed partial class PeerManager : IPeerOwner, IDisposable
         }
     }
 
-    /// <summary>
-    /// Listens on exactly these addresses: new listeners open before those that are not wanted any more close, and others stay as they are. An address that
-    /// cannot be bound is reported and left out; where none can be, nothing changes. True when at least one listens.
-    /// </summary>
-    internal bool Listen(IReadOnlyList<IpAddr> addresses, int port, int backlog)
-    {
-        List<BgpListener> wanted = [];
-        List<BgpListener> opened = [];
-        foreach (IpAddr address in addresses)
-        {
-            System.Net.IPEndPoint endPoint = SocketOptions.EndPoint(address, port);
-            if (_listeners.Find(listener => listener.EndPoint.Equals(endPoint)) is { } known)
-            {
-                wanted.Add(known);
-                continue;
-            }
-
-            try
-            {
-                // One that overlaps with another of ours (the unspecified address and one of the host's) may be bound beside it for the moment of the change.
-                List<BgpListener> overlapping = _listeners.FindAll(listener => listener.EndPoint.Port == port && listener.IsV6 == address.IsV6);
-                overlapping.ForEach(static listener => listener.Share(true));
-                BgpListener made = new(address, port, backlog, shared: overlapping.Count > 0, Accept, Context.Time, Context.Log);
-                opened.Add(made);
-                wanted.Add(made);
-            }
-            catch (SocketException exception)
-            {
-                Log.CannotListen(Context.Log, SocketOptions.EndPoint(address, port).ToString(), exception.Words());
-            }
-        }
-
-        if (wanted.Count == 0)
-        {
-            _listeners.ForEach(static listener => listener.Share(false));
-            return false;
-        }
-
-        List<BgpListener> closed = _listeners.FindAll(listener => !wanted.Contains(listener));
-        lock (_gate)
-        {
-            _listeners.Clear();
-            _listeners.AddRange(wanted);
-        }
-
-        SetKeys();
-        opened.ForEach(static listener => listener.Start());
-        closed.ForEach(static listener => listener.Dispose());
-        wanted.ForEach(static listener => listener.Share(false));
-        wanted.ForEach(listener => listener.SetBacklog(backlog));
-        return true;
-    }
-
     /// <summary>Ends all sessions: with Cease, or (no error) as a graceful restart would.</summary>
     internal void Stop(NotificationError error, string reason)
     {
@@ -237,7 +183,7 @@ internal sealed partial class PeerManager : IPeerOwner, IDisposable
         }
 
         _identifying.Cancel();
-        _listeners.ForEach(static listener => listener.Dispose());
+        CloseListeners();
         foreach (PeerSession session in All)
         {
             session.Stop(error, reason);
@@ -248,7 +194,7 @@ internal sealed partial class PeerManager : IPeerOwner, IDisposable
     public void Dispose()
     {
         _identifying.Cancel();
-        _listeners.ForEach(static listener => listener.Dispose());
+        CloseListeners();
         foreach (PeerSession session in All)
         {
             session.Dispose();
@@ -327,67 +273,6 @@ internal sealed partial class PeerManager : IPeerOwner, IDisposable
         }
 
         session.Remove(default, "gone");
-    }
-
-    private void SetKeys()
-    {
-        Dictionary<IpAddr, (string Key, string Name)> wanted = [];
-        foreach (PeerSession session in All)
-        {
-            PeerSettings settings = session.Settings;
-            if (settings.Md5.Length > 0 && !session.IsDynamic)
-            {
-                wanted[settings.Address] = (settings.Md5, settings.Name);
-            }
-        }
-
-        foreach (BgpListener listener in _listeners)
-        {
-            foreach ((IpAddr address, (string key, string name)) in wanted)
-            {
-                if (address.IsV6 == listener.IsV6 && listener.Keys.GetValueOrDefault(address) != key)
-                {
-                    TrySetKey(listener, address, -1, key, name);
-                    listener.Keys[address] = key;
-                }
-            }
-
-            foreach (IpAddr address in listener.Keys.Keys.Where(address => !wanted.ContainsKey(address)).ToArray())
-            {
-                TrySetKey(listener, address, -1, "", "");
-                listener.Keys.Remove(address);
-            }
-
-            foreach (Cidr range in _rangeKeys.Where(range => range.Address.IsV6 == listener.IsV6 && !_dynamic.Exists(item => item.HasKey && item.Config.Range == range)))
-            {
-                TrySetKey(listener, range.Address, range.Length, "", range.ToString());
-            }
-
-            foreach (DynamicRange item in _dynamic.Where(item => item.HasKey && item.Config.Range.Address.IsV6 == listener.IsV6))
-            {
-                TrySetKey(listener, item.Config.Range.Address, item.Config.Range.Length, item.Template.Md5, item.Template.Name);
-            }
-        }
-
-        _rangeKeys.Clear();
-        _rangeKeys.UnionWith(_dynamic.Where(static item => item.HasKey).Select(static item => item.Config.Range));
-    }
-
-    private void TrySetKey(BgpListener listener, IpAddr address, int prefixLength, string key, string name)
-    {
-        try
-        {
-            listener.SetMd5(address, prefixLength, key);
-        }
-        catch (SocketException) when (key.Length == 0)
-        {
-            // There was no key to remove.
-            return;
-        }
-        catch (SocketException exception)
-        {
-            Log.PeerUnusable(Context.Log, name, $"the listener refuses its password: {exception.Words()}");
-        }
     }
 
     /// <summary>

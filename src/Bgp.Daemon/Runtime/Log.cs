@@ -21,8 +21,17 @@ internal static partial class Log
     [LoggerMessage(5, LogLevel.Information, "listening on {EndPoint}")]
     internal static partial void Listening(ILogger log, string endPoint);
 
-    [LoggerMessage(6, LogLevel.Error, "cannot listen on {EndPoint}: {Reason}; retrying")]
+    [LoggerMessage(6, LogLevel.Error, "cannot listen on {EndPoint}: {Reason}; trying again every second")]
     internal static partial void CannotListen(ILogger log, string endPoint, string reason);
+
+    [LoggerMessage(52, LogLevel.Information, "not listening on {EndPoint}: this kernel has no such address family")]
+    internal static partial void NoSuchFamily(ILogger log, string endPoint);
+
+    [LoggerMessage(53, LogLevel.Error, "cannot accept connections on {EndPoint}: {Reason}; trying again")]
+    internal static partial void CannotAccept(ILogger log, string endPoint, string reason);
+
+    [LoggerMessage(54, LogLevel.Error, "cannot listen on {EndPoint}: {Reason}; the address of before stays")]
+    internal static partial void ListensAsBefore(ILogger log, string endPoint, string reason);
 
     [LoggerMessage(7, LogLevel.Information, "refused a connection from {Address}: no such peer is configured{More}")]
     internal static partial void UnknownPeer(ILogger log, string address, string more);

@@ -41,7 +41,7 @@ public sealed class ControlServerTests
         using ControlClient client = new(fixture.Path);
         Assert.That(client.Ask(new RequestDto { Verb = "status" }).Single(), Is.EqualTo(
             "{\"name\":\"node-a\",\"version\":\"0.1.0\",\"routerId\":\"10.0.0.1\",\"asn\":64512,\"uptimeSeconds\":3700,\"peersEstablished\":1,\"peersTotal\":2,\"prefixes\":3,\"paths\":4,"
-            + "\"configHash\":\"abc\",\"gracefulRestart\":null,\"startedAt\":null,\"configLoadedAt\":null,\"configLoadedSeconds\":null,\"configErrors\":[],\"confirmRemainingSeconds\":null,\"kernel\":\"synced\",\"kernelError\":null,\"bmp\":[]}"));
+            + "\"configHash\":\"abc\",\"gracefulRestart\":null,\"startedAt\":null,\"configLoadedAt\":null,\"configLoadedSeconds\":null,\"configErrors\":[],\"confirmRemainingSeconds\":null,\"kernel\":\"synced\",\"kernelError\":null,\"notListening\":null,\"bmp\":[]}"));
     }
 
     [Test]
