@@ -158,9 +158,9 @@ internal sealed partial class BgpDaemon
                 return answer;
             }
 
-            if (old.Listen != model.Listen && !_peers.Listen(model.Listen.Addresses, model.Listen.Port, model.Listen.Backlog))
+            if (old.Listen != model.Listen && !_peers.Listen(model.Listen.Addresses, model.Listen.Port, model.Listen.Backlog, out string refused))
             {
-                return Refused(dryRun, [$"listen: none of {string.Join(", ", model.Listen.Addresses)} port {model.Listen.Port} can be bound"], warnings);
+                return Refused(dryRun, [$"listen: no address can be bound: {refused}"], warnings);
             }
 
             (_model, _mapping) = (model, mapping);

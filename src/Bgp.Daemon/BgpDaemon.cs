@@ -176,9 +176,9 @@ internal sealed partial class BgpDaemon : IDisposable
 
         // Sessions first: a neighbour that calls in between would be refused as shut down, and some then wait two minutes before they call again.
         _peers.Start();
-        if (!_peers.Listen(_model.Listen.Addresses, _model.Listen.Port, _model.Listen.Backlog))
+        if (!_peers.Listen(_model.Listen.Addresses, _model.Listen.Port, _model.Listen.Backlog, out string refused))
         {
-            throw new InvalidOperationException($"cannot listen on port {_model.Listen.Port}");
+            throw new InvalidOperationException($"cannot listen on {refused}");
         }
 
         Watch();

@@ -34,6 +34,9 @@ internal static class DaemonHost
         builder.Logging.SetMinimumLevel(LogLevel.Trace);
         builder.Logging.AddProvider(provider);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+
+        // What it has to say of a failed start is thrown as well, and then said in one line without its stack.
+        builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
         builder.Services.Configure<HostOptions>(static host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
         builder.Services.AddSingleton(services =>
             new BgpDaemon(options.ConfigPath, model, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("pipit"), provider) { Load = options.Load });

@@ -84,6 +84,7 @@ public sealed partial class KernelSync
             {
                 RetryRefused();
                 Install();
+                SayRefused();
                 if (!more)
                 {
                     Trim();

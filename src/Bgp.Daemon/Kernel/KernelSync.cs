@@ -1,4 +1,5 @@
 using Bgp.Daemon.Kernel.Netlink;
+using Bgp.Daemon.Runtime;
 using Bgp.Protocol;
 using Rib;
 
@@ -45,12 +46,15 @@ public sealed partial class KernelSync : IDisposable
     private string? _lastError;
     private string? _writeError;
     private object? _writeErrorPrefix;
+    private readonly LogLimit _refusals;
+    private bool _refusalSaid;
 
     /// <summary>Opens nothing yet.</summary>
     public KernelSync(KernelSyncOptions options, IKernelEvents events, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(options);
         (_options, _events, _time) = (options, events, time);
+        _refusals = new LogLimit(time, 5, TimeSpan.FromSeconds(30));
         _objects = new NexthopObjects(options.Protocol, options.Table, options.NexthopObjects);
         _v4 = new FamilySync<Ipv4Prefix>(options.Protocol, _objects);
         _v6 = new FamilySync<Ipv6Prefix>(options.Protocol, _objects);
@@ -276,6 +280,20 @@ public sealed partial class KernelSync : IDisposable
             }
 
             Install();
+            SayRefused();
+        }
+    }
+
+    // Lock held. Routes that the kernel refuses are missing on this node while all else looks well.
+    private void SayRefused()
+    {
+        int failed = _v4.Diff.FailedCount + _v6.Diff.FailedCount;
+        if (failed == 0 ? _refusalSaid : !_refusalSaid && _refusals.IsDue(out _))
+        {
+            _refusalSaid = failed > 0;
+            _options.Log?.Invoke(failed == 0
+                ? "no route is refused any more"
+                : $"routes are refused ({failed} at present, see fib --diff): {_writeError}; they are tried again when links, addresses or routes change");
         }
     }
 
@@ -334,6 +352,8 @@ public sealed partial class KernelSync : IDisposable
                 {
                     WriteBatch(_v6, KernelInstaller.BatchLimit, release: true);
                 }
+
+                SayRefused();
             }
         }
     }

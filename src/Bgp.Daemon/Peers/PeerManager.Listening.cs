@@ -37,10 +37,11 @@ internal sealed partial class PeerManager
 
     /// <summary>
     /// Listens on exactly these addresses: new listeners open before those that are not wanted any more close, and others stay as they are. An address that
-    /// cannot be bound is reported and tried again each second; where none can be, nothing changes. True when at least one listens.
+    /// cannot be bound is reported and tried again each second; where none can be, nothing changes and <paramref name="refused"/> says why. True when at least one listens.
     /// </summary>
-    internal bool Listen(IReadOnlyList<IpAddr> addresses, int port, int backlog)
+    internal bool Listen(IReadOnlyList<IpAddr> addresses, int port, int backlog, out string refused)
     {
+        refused = "";
         lock (_listenGate)
         {
             List<BgpListener> wanted = [];
@@ -66,13 +67,14 @@ internal sealed partial class PeerManager
                 }
                 catch (SocketException exception)
                 {
-                    CannotListen(closed, endPoint, exception);
+                    closed[endPoint] = exception.SocketErrorCode == SocketError.AddressFamilyNotSupported ? "" : exception.Words();
                 }
             }
 
             if (wanted.Count == 0)
             {
                 _listeners.ForEach(static listener => listener.Share(false));
+                refused = string.Join("; ", closed.Select(static item => $"{item.Key}: {(item.Value.Length > 0 ? item.Value : "this kernel has no such address family")}"));
                 return false;
             }
 
@@ -95,6 +97,7 @@ internal sealed partial class PeerManager
             wanted.ForEach(static listener => listener.Share(false));
             wanted.ForEach(listener => listener.SetBacklog(backlog));
 
+            SayClosed(closed);
             _wantedListeners = (addresses, port, backlog);
             _closed.Clear();
             foreach ((IPEndPoint endPoint, string reason) in closed)
@@ -108,24 +111,19 @@ internal sealed partial class PeerManager
         }
     }
 
-    // Said once for each reason, however often it is tried.
-    private void CannotListen(Dictionary<IPEndPoint, string> closed, IPEndPoint endPoint, SocketException exception)
+    // Once for each reason, however often it is tried.
+    private void SayClosed(Dictionary<IPEndPoint, string> closed)
     {
-        bool family = exception.SocketErrorCode == SocketError.AddressFamilyNotSupported;
-        string reason = family ? "" : exception.Words();
-        closed[endPoint] = reason;
-        if (_closed.TryGetValue(endPoint, out string? said) && said == reason)
+        foreach ((IPEndPoint endPoint, string reason) in closed.Where(item => _closed.GetValueOrDefault(item.Key) != item.Value))
         {
-            return;
-        }
-
-        if (family)
-        {
-            Log.NoSuchFamily(Context.Log, endPoint.ToString());
-        }
-        else
-        {
-            Log.CannotListen(Context.Log, endPoint.ToString(), reason);
+            if (reason.Length == 0)
+            {
+                Log.NoSuchFamily(Context.Log, endPoint.ToString());
+            }
+            else
+            {
+                Log.CannotListen(Context.Log, endPoint.ToString(), reason);
+            }
         }
     }
 
@@ -135,7 +133,7 @@ internal sealed partial class PeerManager
         {
             if (!_stopping)
             {
-                Listen(_wantedListeners.Addresses, _wantedListeners.Port, _wantedListeners.Backlog);
+                Listen(_wantedListeners.Addresses, _wantedListeners.Port, _wantedListeners.Backlog, out _);
             }
         }
     }

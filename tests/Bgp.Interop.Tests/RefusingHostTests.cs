@@ -3,9 +3,9 @@ using Bgp.Interop.Tests.Rig;
 
 namespace Bgp.Interop.Tests;
 
-/// <summary>Addresses that cannot be listened on when the daemon starts, as a lease or an IPv6 address that is still being probed: BIRD calls on one of them, with a password.</summary>
+/// <summary>What a host does not let the daemon have: addresses to listen on, routes in the kernel, a place for its socket. It goes on with the rest, says so, and takes it when it can.</summary>
 [TestFixture]
-public sealed class ListenTests
+public sealed class RefusingHostTests
 {
     private const string Late = "10.1.0.77";
     private Lab _lab = null!;
@@ -16,6 +16,7 @@ public sealed class ListenTests
     [TearDown]
     public void Clean() => _lab.Dispose();
 
+    /// <summary>A lease, or an IPv6 address that is still being probed: BIRD calls on it, with a password.</summary>
     [Test]
     public void An_address_that_comes_later_is_listened_on_when_it_comes_with_the_passwords_and_named_until_then()
     {
@@ -81,6 +82,45 @@ public sealed class ListenTests
         Assert.That(NotListening(pipit), Is.Null);
 
         bool Listens(string address) => Lab.Run("ip", "netns", "exec", ours, "ss", "-Hltn").Contains(address + ":179 ", StringComparison.Ordinal);
+    }
+
+    [Test]
+    public void Routes_that_the_kernel_refuses_are_said_in_the_log_once_and_again_when_none_is()
+    {
+        string ours = _lab.Namespace("us");
+        Lab.Address(ours, "lo", "10.1.0.1/32");
+        PipitNode pipit = new PipitNode(_lab, ours, "us", Routes("10.244.1.0/26", "10.244.2.0/26")).Start("setpriv", "--bounding-set=-net_admin");
+        Lab.Eventually(() => Log("routes are refused").Length > 0, "it is said", 15, _lab.Logs);
+        Assert.That(Log("routes are refused")[0], Does.Contain(" warning ").And.Contain("10.244.").And.Contain("EPERM"));
+        Assert.That(pipit.Cli("status").Output, Does.Contain("2 failed").And.Contain("EPERM"));
+        Assert.That(pipit.Cli("fib", "--diff").Output, Does.Contain("10.244.1.0/26").And.Contain("10.244.2.0/26").And.Contain("Operation not permitted"));
+
+        // A change of any kind has them tried again, and fail again.
+        Lab.Address(ours, "lo", "10.1.0.2/32");
+        pipit.Configure(Routes());
+        Assert.That(pipit.Cli("reload", "--wait").Code, Is.Zero);
+        Lab.Eventually(() => Log("no route is refused any more").Length == 1, "and so is the end of it", 15, _lab.Logs);
+        Assert.That(Log("routes are refused"), Has.Length.EqualTo(1), "once");
+
+        string[] Log(string words) => [.. File.ReadLines(Path.Combine(_lab.Folder, "us.log")).Where(line => line.Contains(words, StringComparison.Ordinal))];
+
+        static string Routes(params string[] prefixes) => $$"""
+            version: 1
+            node: { name: us, asn: 64512, ipv4: 10.1.0.1 }
+            metrics: { listen: "off" }
+            pools: [ { name: v4, cidr: 10.244.0.0/16 } ]
+            originate: [ {{string.Join(", ", prefixes.Select(static prefix => $"{{ prefix: {prefix}, kind: blackhole }}"))}} ]
+            """;
+    }
+
+    [Test]
+    public void A_start_that_fails_says_why_in_one_line()
+    {
+        string ours = _lab.Namespace("us");
+        (int code, string output, string error) = Lab.TryRun("ip", "netns", "exec", ours, Lab.Pipit, "run", "--config", _lab.File("us.yaml", Config("us", "10.1.0.1")), "--socket", Path.Combine(_lab.Folder, "us.sock"));
+        Assert.That(code, Is.EqualTo(1));
+        Assert.That(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)[^1], Is.EqualTo("pipit: cannot listen on 10.1.0.1:179: cannot assign requested address"));
+        Assert.That(output + error, Does.Not.Contain("   at ").And.Not.Contain("Exception"));
     }
 
     private static string Config(string name, string listen) => $$"""
