@@ -72,10 +72,28 @@ internal sealed class Lab : IDisposable
     {
         string file = Path.Combine(Folder, $"{ns}-{device}.pcap");
 
-        // Without --immediate-mode the kernel hands packets over in blocks, up to a second late.
-        Background tcpdump = Start(ns, "tcpdump", ["tcpdump", "-i", device, "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w", file, .. filter]);
+        // Without --immediate-mode the kernel hands packets over in blocks, up to a second late. With it each packet waits in a place of the full length: the usual two megabytes
+        // are 32 of them, and what comes while tcpdump does not get to run is lost. These are a thousand.
+        Background tcpdump = Start(ns, "tcpdump", ["tcpdump", "-i", device, "--immediate-mode", "-B", "65536", "-s", "65535", "-U", "-Z", "root", "-w", file, .. filter]);
         Eventually(() => System.IO.File.Exists(file) && new FileInfo(file).Length > 0, "tcpdump listens", 20, Logs);
         return (file, tcpdump);
+    }
+
+    /// <summary>
+    /// Prints what the kernel reports of routes into NAME.log, and returns once it listens. It lags behind the kernel: what a test wants to see in the log, it has to wait for, and
+    /// what it wants not to see, behind something that it has waited for.
+    /// </summary>
+    internal Background Monitor(string ns, string name, params string[] options)
+    {
+        Background monitor = Start(ns, name, ["ip", .. options, "monitor", "route"]);
+        string pid = monitor.Pid.ToString(System.Globalization.CultureInfo.InvariantCulture);
+
+        // Columns: socket, protocol, port (the first socket of a process has its id), multicast groups.
+        Eventually(
+            () => System.IO.File.ReadLines($"/proc/{pid}/net/netlink").Select(static line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+                .Any(columns => columns[1] == "0" && columns[2] == pid && columns[3] != "00000000"),
+            "the monitor listens", 20, Logs);
+        return monitor;
     }
 
     /// <summary>Runs a command to its end; throws with its output when it fails.</summary>
