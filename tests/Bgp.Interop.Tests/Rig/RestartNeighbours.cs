@@ -3,9 +3,9 @@ namespace Bgp.Interop.Tests.Rig;
 /// <summary>How a neighbour begins its life.</summary>
 /// <param name="Graceful">As one that restarts and has kept its forwarding state; else as one that knows nothing of an earlier life.</param>
 /// <param name="Extra">Also announces the prefix that only some lives have.</param>
-/// <param name="RestartTime">Seconds, as it says in its OPEN.</param>
+/// <param name="RestartTime">Seconds, as it says in its OPEN; more than a busy machine can take to start it again, where it is not what is tested.</param>
 /// <param name="LongLived">Long-lived stale time in seconds; 0 for none.</param>
-internal sealed record Life(bool Graceful = false, bool Extra = true, int RestartTime = 30, int LongLived = 0);
+internal sealed record Life(bool Graceful = false, bool Extra = true, int RestartTime = 120, int LongLived = 0);
 
 /// <summary>
 /// A real daemon with graceful restart at 10.1.0.N (fd01::N) whose only neighbour is 10.1.0.1. It announces 10.60.N.0/24, in some lives 10.62.N.0/24, and 10.99.0.0/24, all with LOCAL_PREF 200
@@ -84,7 +84,7 @@ internal sealed class RestartBird(Lab lab, string ns, int number, bool two) : Re
             ? $$"""
                 router id {{Address}};
                 log stderr all;
-                graceful restart wait 10;
+                graceful restart wait 60;
                 protocol device { scan time 2; }
                 protocol direct { ipv4; ipv6; }
                 protocol kernel { persist; graceful restart; ipv4 { import none; export where source = RTS_BGP; }; }
@@ -100,7 +100,7 @@ internal sealed class RestartBird(Lab lab, string ns, int number, bool two) : Re
             : $$"""
                 router id {{Address}};
                 log stderr all;
-                graceful restart wait 10;
+                graceful restart wait 60;
                 protocol device { scan time 2; }
                 protocol direct { }
                 protocol kernel { persist; graceful restart; import none; export where source = RTS_BGP; }
