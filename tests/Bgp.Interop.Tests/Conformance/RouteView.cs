@@ -31,6 +31,7 @@ internal sealed class RouteView(Identity who)
 {
     private readonly Dictionary<string, Route> _routes = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _times = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _withdrawals = new(StringComparer.Ordinal);
 
     internal List<string> Complaints { get; } = [];
 
@@ -45,6 +46,9 @@ internal sealed class RouteView(Identity who)
 
     /// <summary>How often a prefix was announced.</summary>
     internal int Times(string prefix) => _times.GetValueOrDefault(prefix);
+
+    /// <summary>How often a prefix that was known was withdrawn.</summary>
+    internal int Withdrawals(string prefix) => _withdrawals.GetValueOrDefault(prefix);
 
     internal void Apply(byte[] body)
     {
@@ -115,7 +119,7 @@ internal sealed class RouteView(Identity who)
 
         foreach (string prefix in Prefixes4(withdrawn))
         {
-            _routes.Remove(prefix);
+            Remove(prefix);
         }
 
         if (found.TryGetValue(15, out Attribute? unreach))
@@ -127,7 +131,7 @@ internal sealed class RouteView(Identity who)
 
             foreach (string prefix in PrefixesOf(Octets.ReadU16(unreach.Value), unreach.Value.AsSpan(3)))
             {
-                _routes.Remove(prefix);
+                Remove(prefix);
             }
         }
 
@@ -146,6 +150,14 @@ internal sealed class RouteView(Identity who)
                 _times[prefix] = Times(prefix) + 1;
                 _routes[prefix] = new Route { Attributes = rest, NextHop = reach.Value[4..(4 + nextHopLength)] };
             }
+        }
+    }
+
+    private void Remove(string prefix)
+    {
+        if (_routes.Remove(prefix))
+        {
+            _withdrawals[prefix] = Withdrawals(prefix) + 1;
         }
     }
 

@@ -258,6 +258,15 @@ internal sealed class Speaker : IDisposable
         }
     }
 
+    /// <summary>How often a prefix that was known was withdrawn.</summary>
+    internal int Withdrawals(string prefix)
+    {
+        lock (_gate)
+        {
+            return Routes.Withdrawals(prefix);
+        }
+    }
+
     /// <summary>Families whose End-of-RIB came.</summary>
     internal List<string> EndOfRibs
     {
