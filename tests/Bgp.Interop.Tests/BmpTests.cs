@@ -76,8 +76,7 @@ public sealed class BmpTests
     [Test]
     public void The_station_has_what_neighbours_sent_what_import_left_and_what_was_selected()
     {
-        PictureIsTheTable();
-        BmpCollector told = Told(All);
+        BmpCollector told = PictureIsTheTable();
         Assert.Multiple(() =>
         {
             Assert.That(told.Initiation[2], Is.EqualTo("us"));
@@ -134,6 +133,9 @@ public sealed class BmpTests
         Lab.Eventually(() => Streams(Peers).Count == before + 1, "a new connection", 20, _lab.Logs);
         Synced();
         PictureIsTheTable();
+
+        // The old connection ends while the new one begins.
+        Lab.Eventually(() => Told(Peers, before - 1).Termination is not null, "Termination", 20, _lab.Logs);
         Assert.That(Told(Peers, before - 1).Termination, Is.EqualTo((ushort)BmpTerminationReason.AdministrativelyClosed));
         Lab.Eventually(() => Told(Peers).Rib(BmpPeerType.GlobalInstance, s_gobgp, postPolicy: true).Count > 0, "what import left", 20, _lab.Logs);
         Assert.That(Told(Peers).Rib(BmpPeerType.GlobalInstance, s_gobgp), Is.Empty, "and nothing else");
@@ -200,8 +202,13 @@ public sealed class BmpTests
         Assert.That(Tshark($"tcp.dstport == {All} && bmp.peer.flags.post_policy == 1", "frame.number"), Is.Not.Empty);
         Assert.That(Tshark($"tcp.dstport == {All} && bmp.peer.type == 3", "frame.number"), Is.Not.Empty);
 
-        JsonElement[] log = [.. File.ReadLines(Path.Combine(_lab.Folder, $"pmbmpd-{All}.json")).Select(static line => JsonDocument.Parse(line).RootElement)];
-        string Text(JsonElement item, string key) => item.TryGetProperty(key, out JsonElement value) ? value.ToString() : "";
+        // pmbmpd reads, and writes, in its own time.
+        JsonElement[] log = [];
+        Lab.Eventually(
+            () => (log = Logged(All)).Any(static item => Text(item, "bmp_msg_type") == "term")
+                && File.ReadAllText(Path.Combine(_lab.Folder, $"pmbmpd-{All}.log")).Contains("BMP Term message received", StringComparison.Ordinal),
+            "pmbmpd has read all of it", 20, () => string.Join('\n', log) + _lab.Logs());
+        static string Text(JsonElement item, string key) => item.TryGetProperty(key, out JsonElement value) ? value.ToString() : "";
         Assert.That(log, Has.Some.Matches<JsonElement>(item => Text(item, "bmp_msg_type") == "init" && Text(item, "bmp_init_info_sysname") == "us"));
         Assert.That(log, Has.Some.Matches<JsonElement>(item => Text(item, "bmp_msg_type") == "peer_up" && Text(item, "peer_ip") == "fd01::2" && Text(item, "local_ip") == "fd01::1"));
         Assert.That(log, Has.Some.Matches<JsonElement>(item => Text(item, "bmp_msg_type") == "peer_up" && Text(item, "is_loc") == "1"));
@@ -237,6 +244,13 @@ public sealed class BmpTests
           - { name: all, address: 10.9.0.2, policy: [pre, post, locRib], statsInterval: 1s, connectRetry: 1s }
           - { name: peers, address: 10.9.0.2, port: 11020, policy: {{policy}}, statsInterval: 1s, connectRetry: 1s }
         """;
+
+    /// <summary>What pmbmpd has written, without a line that it is still writing.</summary>
+    private JsonElement[] Logged(int port)
+    {
+        string text = File.ReadAllText(Path.Combine(_lab.Folder, $"pmbmpd-{port}.json"));
+        return [.. text[..(text.LastIndexOf('\n') + 1)].Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(static line => JsonDocument.Parse(line).RootElement)];
+    }
 
     private void Collect(int port)
     {
@@ -372,13 +386,15 @@ public sealed class BmpTests
     private void Bird(params string[] words) => Lab.TryRun("ip", ["netns", "exec", _birdNs, "birdc", "-s", Path.Combine(_lab.Folder, "bird.ctl"), .. words]);
 
     /// <summary>The capture lags behind; once it has caught up, the picture of each RIB is that of the command line.</summary>
-    private void PictureIsTheTable()
+    /// <returns>What the station was told by then.</returns>
+    private BmpCollector PictureIsTheTable()
     {
         string seen = "";
+        BmpCollector told = new();
         Lab.Eventually(
             () =>
             {
-                BmpCollector told = Told(All);
+                told = Told(All);
                 seen = "";
                 foreach ((string name, IpAddr address) in new[] { ("bird4", s_bird4), ("bird6", s_bird6), ("gobgp", s_gobgp) })
                 {
@@ -401,6 +417,7 @@ public sealed class BmpTests
                 }
             },
             "the picture is the table", 20, () => seen + _lab.Logs());
+        return told;
 
         static uint PathId(JsonElement route) => route.TryGetProperty("pathId", out JsonElement id) && id.ValueKind == JsonValueKind.Number ? id.GetUInt32() : 0;
     }
