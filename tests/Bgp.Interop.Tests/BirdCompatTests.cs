@@ -33,6 +33,8 @@ public sealed partial class BirdCompatTests
         _a.WaitEstablished();
         other.WaitEstablished();
         Lab.Eventually(() => Lab.Routes(a).Contains("10.244.2.0/26 via 10.0.0.2", StringComparison.Ordinal), "the route of b is on a", 20, _lab.Logs);
+        Lab.Eventually(() => Lab.Routes(b).Contains("10.244.1.0/26 via 10.0.0.1", StringComparison.Ordinal), "the route of a is on b", 20, _lab.Logs);
+        Lab.Eventually(() => !_a.Json("status").GetProperty("gracefulRestart").GetProperty("recovering").GetBoolean(), "the start is over", 20, () => _a.Cli("status").Output + _lab.Logs());
     }
 
     [OneTimeTearDown]

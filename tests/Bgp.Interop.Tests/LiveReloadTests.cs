@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text.Json;
 using Bgp.Interop.Tests.Conformance;
 using Bgp.Interop.Tests.Rig;
 
@@ -52,7 +53,9 @@ public sealed class LiveReloadTests
         (int code, string output, string error) = pipit.Cli("reload", "--wait");
         Assert.That(code, Is.Zero, error);
         Assert.That(output, Does.Contain("them").And.Contain("timers"));
-        Assert.That(pipit.Json("peer", "them").GetProperty("state").GetString(), Is.EqualTo("established"), "nothing of ours ends it");
+        JsonElement before = pipit.Json("peer", "them");
+        Assert.That(before.GetProperty("state").GetString(), Is.EqualTo("established"), "nothing of ours ends it");
+        int sessions = before.GetProperty("counters").GetProperty("established").GetInt32();
         if (bird)
         {
             _lab.File("bird.conf", BirdPassword("two"));
@@ -64,8 +67,8 @@ public sealed class LiveReloadTests
         }
 
         Lab.Eventually(
-            () => pipit.Json("peer", "them") is var peer && peer.GetProperty("counters").GetProperty("established").GetInt32() == 2 && peer.GetProperty("state").GetString() == "established",
-            "a second session, with the new password", 30, () => pipit.Cli("peer", "them").Output + _lab.Logs());
+            () => pipit.Json("peer", "them") is var peer && peer.GetProperty("counters").GetProperty("established").GetInt32() > sessions && peer.GetProperty("state").GetString() == "established",
+            "another session, with the new password", 30, () => pipit.Cli("peer", "them").Output + _lab.Logs());
 
         static string BirdPassword(string password) =>
             $"router id 10.1.0.2; log stderr all; protocol device {{}} protocol bgp pipit {{ local 10.1.0.2 as 64512; neighbor 10.1.0.1 as 64512; hold time 3; connect retry time 1; error wait time 1,2; connect delay time 1; password \"{password}\"; ipv4 {{ import all; }}; }}";
@@ -125,8 +128,9 @@ public sealed class LiveReloadTests
             Lab.Eventually(() => Knows("10.70.4.0/24"), "the mended file is in force", 20, _lab.Logs);
             Assert.That(Status(), Does.Not.Contain("refused"));
 
-            // Each was taken or refused once: the first two swaps' words are all in the log now.
-            string[] log = _lab.Logs().Split('\n');
+            // Each was taken or refused once. The log is behind what it tells of.
+            string[] log = [];
+            Lab.Eventually(() => (log = _lab.Logs().Split('\n')).Count(static line => line.Contains("configuration reloaded", StringComparison.OrdinalIgnoreCase)) >= 2, "the log tells of both", 20, _lab.Logs);
             Assert.That(log.Count(static line => line.Contains("configuration reloaded", StringComparison.OrdinalIgnoreCase)), Is.EqualTo(2), string.Join('\n', log));
             Assert.That(log.Count(static line => line.Contains("orignate", StringComparison.Ordinal)), Is.EqualTo(1), string.Join('\n', log));
         }
