@@ -335,6 +335,7 @@ public sealed class NexthopObjectTests(int compat)
     [Test]
     public void A_table_of_its_own_has_ids_of_its_own_and_a_hard_end_leaves_nothing()
     {
+        Goes(_b, "10.244.1.0/26", ViaA);
         _b.Process!.Terminate();
         foreach (string device in new[] { "0.0/24 dev eth0", "1.0/24 dev eth1" })
         {
@@ -408,7 +409,7 @@ public sealed class NexthopObjectTests(int compat)
           - { name: v6, cidr: "fd10:244::/64", tunnel: { mode: none } }
         originate:
           - { prefix: 10.244.2.0/26, kind: blackhole }
-        kernel: { staleTime: 5s, nexthopObjects: {{(objects ? "true" : "false")}} }
+        kernel: { staleTime: 60s, nexthopObjects: {{(objects ? "true" : "false")}} }
         peerGroups:
           all: { asn: 64512, timers: { connectRetry: 1s, idleHold: 1s } }
         peers:
@@ -435,7 +436,7 @@ public sealed class NexthopObjectTests(int compat)
     /// <summary>Records what the kernel reports of routes.</summary>
     private sealed class Monitor(Lab lab, string ns) : IDisposable
     {
-        private readonly Background _process = lab.Start(ns, "monitor-" + ns, "ip", "monitor", "route");
+        private readonly Background _process = lab.Monitor(ns, "monitor-" + ns);
 
         internal string[] Lines(string prefix) =>
             [.. File.ReadLines(Path.Combine(lab.Folder, "monitor-" + ns + ".log")).Where(line => line.Contains(prefix, StringComparison.Ordinal))];

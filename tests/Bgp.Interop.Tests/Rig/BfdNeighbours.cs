@@ -45,11 +45,13 @@ internal abstract partial class BfdNeighbour(Lab lab, string ns)
         Routes(theirs, "1");
     }
 
-    /// <summary>The link of the neighbour goes down; <see cref="Mend"/> brings it back with what the kernel has taken away.</summary>
-    internal void Cut()
+    /// <summary>The link of the neighbour goes down; the moment just before. <see cref="Mend"/> brings it back with what the kernel has taken away.</summary>
+    internal DateTime Cut()
     {
         InNs("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/eth0/keep_addr_on_down");
+        DateTime now = DateTime.Now;
         Lab.Run("ip", "-n", ns, "link", "set", "eth0", "down");
+        return now;
     }
 
     internal void Mend()
