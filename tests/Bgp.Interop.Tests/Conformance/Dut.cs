@@ -168,7 +168,7 @@ public sealed class Dut
                 continue;
             }
 
-            for (int i = 0; i < 50 && !observer.WaitFor(fits, 100); i++)
+            for (int i = 0; i < 200 && !observer.WaitFor(fits, 100); i++)
             {
                 if (speaker.IsClosed)
                 {
@@ -252,7 +252,7 @@ public sealed class Dut
             + Peer(ManyPaths, client) + Peer(LongMessages, client) + Peer(External2)
             + Peer(SeesAsClient, client) + Peer(SeesFromOutside) + Peer(SeesAsInternal) + Peer(SeesAs2) + Peer(SeesFourOctets)
             + Peer(Opening) + Peer(OpeningInternal) + Peer(OpeningWide)
-            + Peer(Limited, "families: { ipv4: { maxPrefixes: { count: 2, action: restart } } }")
+            + Peer(Limited, "families: { ipv4: { maxPrefixes: { count: 2, action: restart } } }, timers: { idleHold: 4s, connectRetry: 1s }")
             + Peer(NoPolicy, "import: [], export: []")
             + Peer(Restarting, client + ", gracefulRestart: { restartTime: 30s }") + Peer(Disabled, "disabled: true") + Peer(Short) + Peer(Guarded, "ttlSecurity: 1")
             + Peer(Dialled, $"passive: false, port: {DialledEndPoint.Port}, {client}");
