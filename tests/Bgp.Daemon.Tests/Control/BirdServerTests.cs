@@ -23,7 +23,7 @@ public sealed class BirdServerTests
         /// <summary>Everything that comes until the server has answered all commands: the client says at once that it sends no more.</summary>
         internal string Ask(params string[] commands)
         {
-            using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 5000, SendTimeout = 5000 };
+            using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { ReceiveTimeout = 30_000, SendTimeout = 30_000 };
             socket.Connect(new UnixDomainSocketEndPoint(Path));
             socket.Send(Encoding.UTF8.GetBytes(string.Join('\n', commands) + "\n"));
             socket.Shutdown(SocketShutdown.Send);
