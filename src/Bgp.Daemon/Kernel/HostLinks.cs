@@ -30,9 +30,8 @@ internal sealed class HostLinks
 
     internal string NameOf(int index) => _links.TryGetValue(index, out (string Name, bool Up, bool Carrier, uint Scan) link) ? link.Name : "";
 
-    /// <summary>A link was reported. <paramref name="wentDown"/>: it was up, or was not known, and is down; <paramref name="lostCarrier"/> likewise. True when
-    /// what the kernel refused may be possible now.</summary>
-    internal bool Set(int index, string name, bool up, bool carrier, out bool wentDown, out bool lostCarrier)
+    /// <summary>A link was reported. True when what the kernel refused may be possible now.</summary>
+    internal bool Set(int index, string name, bool up, bool carrier)
     {
         bool known = _links.TryGetValue(index, out (string Name, bool Up, bool Carrier, uint Scan) old);
         if (name.Length == 0 && known)
@@ -41,8 +40,6 @@ internal sealed class HostLinks
         }
 
         _links[index] = (name, up, carrier, _scan);
-        wentDown = !up && (!known || old.Up);
-        lostCarrier = !carrier && (!known || old.Carrier);
         bool changed = !known || old.Up != up || old.Name != name;
         if (changed)
         {

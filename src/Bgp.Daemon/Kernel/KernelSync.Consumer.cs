@@ -251,12 +251,14 @@ public sealed partial class KernelSync
         }
         else
         {
-            _retryWanted |= _links.Set(index, name, up, carrier, out bool wentDown, out bool lostCarrier);
-            if (!dump && wentDown)
+            _retryWanted |= _links.Set(index, name, up, carrier);
+
+            // Also where nothing has changed: a scan may have been ahead of this report, and of that of a route which went with the link.
+            if (!dump && !up)
             {
                 Gone(index);
             }
-            else if (!dump && lostCarrier && (_installBusy || _objects.CountThrough(index) > 0))
+            else if (!dump && !carrier && (_installBusy || _objects.CountThrough(index) > 0))
             {
                 Suspect(index);
             }

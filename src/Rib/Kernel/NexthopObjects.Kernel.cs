@@ -50,17 +50,16 @@ public sealed partial class NexthopObjects
         return changed && IsUsed(reported.Id);
     }
 
-    /// <summary>An object is gone. True when mirrored routes went with it.</summary>
+    /// <summary>An object is gone. True when mirrored routes went with it, whether it was known or not: a scan may have been ahead of the reports of object and routes.</summary>
     public bool Remove(uint id)
     {
         bool used = IsUsed(id);
-        bool removed = Drop(id);
-        if (removed && _own.TryGetValue(id, out Entry? entry))
+        if (Drop(id) && _own.TryGetValue(id, out Entry? entry))
         {
             Reconcile(entry);
         }
 
-        return removed && used;
+        return used;
     }
 
     /// <summary>Begins a scan.</summary>

@@ -142,6 +142,20 @@ public sealed class NexthopObjectsTests
     }
 
     [Test]
+    public void Routes_go_with_an_object_that_was_not_known_any_more_when_its_end_was_reported()
+    {
+        // Reported in this order: object, route, the object's end, with which the route goes without a word. A scan between the first and the second report finds neither.
+        NexthopObjects objects = new(Own, 254, true);
+        RouteMirror<Ipv4Prefix> mirror = new(Own, objects);
+        objects.Apply(new KernelNexthop(7, Other, true, Hop("10.0.0.1", 2), true, false, []));
+        objects.BeginScan();
+        objects.EndScan();
+        mirror.Apply(RouteReport.Added, new KernelRoute<Ipv4Prefix>(P("10.1.0.0/24"), KernelRouteType.Unicast, Other, 0, 0, 0, false, default, new FibNextHops([Hop("10.0.0.1", 2)]), 7), []);
+        Assert.That(objects.Remove(7), Is.True, "the mirror has to be compared with the kernel");
+        Assert.That(objects.Remove(8), Is.False);
+    }
+
+    [Test]
     public void The_ids_of_the_tables_do_not_overlap()
     {
         Assert.That(NexthopObjects.FirstId(254), Is.EqualTo(0x50FE_0000));
