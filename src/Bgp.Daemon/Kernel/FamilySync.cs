@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Bgp.Daemon.Kernel.Netlink;
 using Bgp.Protocol;
 using Rib;
@@ -11,6 +13,7 @@ internal sealed class FamilySync<TPrefix>
     private readonly List<MirrorChange<TPrefix>> _changes = [];
     private readonly FibOp<TPrefix>[] _ops = new FibOp<TPrefix>[KernelInstaller.BatchLimit];
     private readonly int[] _results = new int[KernelInstaller.BatchLimit];
+    private int _attempts;
 
     internal FamilySync(byte protocol, NexthopObjects? objects = null)
     {
@@ -39,6 +42,13 @@ internal sealed class FamilySync<TPrefix>
         return Settle();
     }
 
+    /// <summary>Begins a scan, or begins it anew after a dump that was interrupted; what that one has shown stays until <see cref="EndScan"/>.</summary>
+    internal void BeginScan()
+    {
+        _attempts++;
+        Mirror.BeginScan();
+    }
+
     internal void Seen(in KernelRoute<TPrefix> route) => Mirror.Seen(route, _changes);
 
     /// <summary>An interface has gone or is down, and routes with it that the kernel does not report.</summary>
@@ -63,6 +73,13 @@ internal sealed class FamilySync<TPrefix>
             Mirror.EndScan(through, _changes);
         }
 
+        if (_attempts > 1)
+        {
+            LeaveOutWhatPassed();
+        }
+
+        _attempts = 0;
+
         // Removals first: a reader that keys routes by less than all fields must not remove what it was just given.
         int removed = 0;
         for (int i = 0; i < _changes.Count; i++)
@@ -75,6 +92,48 @@ internal sealed class FamilySync<TPrefix>
         }
 
         return Settle();
+    }
+
+    // An interrupted dump may have shown a route that was gone when the next one came by, or the other way round. That is no change; with the removals in front it
+    // would be one, and of the wrong kind: the reader would have a route that is nowhere else, and nothing would ever take it back.
+    private void LeaveOutWhatPassed()
+    {
+        Dictionary<KernelRoute<TPrefix>, int> balances = [];
+        foreach (MirrorChange<TPrefix> change in _changes)
+        {
+            if (!change.Added)
+            {
+                balances[change.Route] = 0;
+            }
+        }
+
+        foreach (MirrorChange<TPrefix> change in _changes)
+        {
+            ref int balance = ref CollectionsMarshal.GetValueRefOrNullRef(balances, change.Route);
+            if (!Unsafe.IsNullRef(ref balance))
+            {
+                balance += change.Added ? 1 : -1;
+            }
+        }
+
+        _changes.RemoveAll(change =>
+        {
+            ref int balance = ref CollectionsMarshal.GetValueRefOrNullRef(balances, change.Route);
+            if (Unsafe.IsNullRef(ref balance))
+            {
+                return false;
+            }
+
+            if (balance == (change.Added ? 1 : -1))
+            {
+                balance = 0;
+                return false;
+            }
+
+            // What is wanted may have been compared with what the mirror had in between.
+            Diff.KernelChanged(change.Route.Prefix);
+            return true;
+        });
     }
 
     private bool Settle()

@@ -429,7 +429,7 @@ public sealed partial class KernelSync
         {
             lock (_gate)
             {
-                family.Mirror.BeginScan();
+                family.BeginScan();
             }
 
             complete = Dump(Rt.GetRoute, addressFamily, through);

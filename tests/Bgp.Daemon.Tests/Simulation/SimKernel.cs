@@ -54,7 +54,7 @@ internal sealed class SimKernel(SimWorld world, IpAddr address)
         KernelRoute<Ipv4Prefix> subnet = new(
             Ipv4Prefix.Create(address, 24), KernelRouteType.Unicast, 2, 253, 0, 0, false, address, new FibNextHops([new FibNextHop(default, Interface, false)]));
         _table[(subnet.Prefix, subnet.Protocol)] = subnet;
-        _sync.Mirror.BeginScan();
+        _sync.BeginScan();
         foreach (KernelRoute<Ipv4Prefix> route in _table.Values)
         {
             _sync.Seen(route);
