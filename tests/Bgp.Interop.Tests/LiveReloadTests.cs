@@ -35,7 +35,7 @@ public sealed class LiveReloadTests
             log: { level: debug }
             kernel: { enabled: false }
             peers:
-              - { name: them, address: 10.1.0.2, asn: 64512, timers: { hold: 3s, connectRetry: 1s, idleHold: 1s }, auth: { md5: { file: {{key}} } } }
+              - { name: them, address: 10.1.0.2, asn: 64512, timers: { hold: 9s, connectRetry: 1s, idleHold: 1s }, auth: { md5: { file: {{key}} } } }
             """).Start();
         string socket = Path.Combine(_lab.Folder, "bird.ctl");
         if (bird)
@@ -45,7 +45,7 @@ public sealed class LiveReloadTests
         else
         {
             Lab.Run("chmod", "777", _lab.Folder);
-            _lab.Start(theirs, "bgpd", "/usr/lib/frr/bgpd", "-n", "-Z", "-f", _lab.File("frr.conf", "router bgp 64512\n bgp router-id 10.1.0.2\n timers bgp 1 3\n neighbor 10.1.0.1 remote-as 64512\n neighbor 10.1.0.1 password one\n neighbor 10.1.0.1 timers connect 1\n"), "-i", Path.Combine(_lab.Folder, "bgpd.pid"), "--vty_socket", _lab.Folder, "-u", "frr", "-g", "frr");
+            _lab.Start(theirs, "bgpd", "/usr/lib/frr/bgpd", "-n", "-Z", "-f", _lab.File("frr.conf", "router bgp 64512\n bgp router-id 10.1.0.2\n timers bgp 3 9\n neighbor 10.1.0.1 remote-as 64512\n neighbor 10.1.0.1 password one\n neighbor 10.1.0.1 timers connect 1\n"), "-i", Path.Combine(_lab.Folder, "bgpd.pid"), "--vty_socket", _lab.Folder, "-u", "frr", "-g", "frr");
         }
 
         pipit.WaitEstablished();
@@ -71,7 +71,7 @@ public sealed class LiveReloadTests
             "another session, with the new password", 30, () => pipit.Cli("peer", "them").Output + _lab.Logs());
 
         static string BirdPassword(string password) =>
-            $"router id 10.1.0.2; log stderr all; protocol device {{}} protocol bgp pipit {{ local 10.1.0.2 as 64512; neighbor 10.1.0.1 as 64512; hold time 3; connect retry time 1; error wait time 1,2; connect delay time 1; password \"{password}\"; ipv4 {{ import all; }}; }}";
+            $"router id 10.1.0.2; log stderr all; protocol device {{}} protocol bgp pipit {{ local 10.1.0.2 as 64512; neighbor 10.1.0.1 as 64512; hold time 9; connect retry time 1; error wait time 1,2; connect delay time 1; password \"{password}\"; ipv4 {{ import all; }}; }}";
     }
 
     [Test]
@@ -91,6 +91,7 @@ public sealed class LiveReloadTests
             """);
         using (daemon)
         {
+            Lab.Listens(endPoint.Port, _lab.Logs);
             using Speaker speaker = Speaker.Connect(who, answers: true, endPoint, "one");
             speaker.Send(who.OpenMessage());
             Assert.That(speaker.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, speaker.Messages());

@@ -309,8 +309,15 @@ public sealed class NexthopObjectTests(int compat)
         Lab.Run("ip", "-n", _b.Namespace, "-batch", _lab.File("storm.batch", batch.ToString()));
         Goes(_b, "10.244.1.0/26", ViaA, 60);
         IEnumerable<string> Missing() => Enumerable.Range(0, 2_000).Select(static i => $"10.250.{i >> 7}.{((2 * i) + 1) & 255}").Where(prefix => Line(_a, prefix) is null);
-        Lab.Eventually(() => Count(_a, "10.250.") == 2_000, "what was learned is on node-a", 60, () => $"missing: {string.Join(' ', Missing())}\n{Seen()}");
+        Lab.Eventually(() => Count(_a, "10.250.") == 2_000, "what was learned is on node-a", 60, () => $"missing: {string.Join(' ', Missing())}\ntoo much: {TooMuch()}\n{Seen()}");
         AllInstalled(_b);
+
+        string TooMuch()
+        {
+            string[] gone = [.. Enumerable.Range(1, 2_000).Select(static i => $"10.250.{i >> 7}.{(2 * i) & 255}").Where(prefix => Line(_a, prefix) is not null)];
+            string first = gone.FirstOrDefault() ?? "10.250.0.2";
+            return $"{string.Join(' ', gone)}\nnode-b: {_b.Cli("explain", first).Output}\nnode-a: {_a.Cli("explain", first).Output}{_a.Cli("fib", "--diff").Output}";
+        }
     }
 
     [Test]

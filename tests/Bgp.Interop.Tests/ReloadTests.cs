@@ -35,6 +35,7 @@ public sealed class ReloadTests
         File.WriteAllText(_config, Config());
         _daemon = new Background(Path.Combine(_folder, "pipit.log"), [Lab.Pipit, "run", "--config", _config, "--socket", Path.Combine(_folder, "pipit.sock")]);
         Lab.Eventually(() => Cli("status").Code == 0, "the daemon answers", 30, Log);
+        Lab.Listens(_endPoint.Port, Log);
         for (int i = 0; i < Peers; i++)
         {
             _speakers.Add(Speaker.Establish(Who(i), _endPoint));

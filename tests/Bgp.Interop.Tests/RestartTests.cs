@@ -306,6 +306,7 @@ public sealed class RestartTests
         string config = Configure(peers, staleTime, longLived, families);
         _daemon = new Background(Path.Combine(_folder, "pipit.log"), [Lab.Pipit, "run", "--config", config, "--socket", Path.Combine(_folder, "pipit.sock")]);
         Lab.Eventually(() => Cli("status").Code == 0, "the daemon answers", 30, Log);
+        Lab.Listens(_endPoint.Port, Log);
     }
 
     private string Configure(Identity[] peers, string staleTime = "30s", bool longLived = false, string families = "")

@@ -287,6 +287,7 @@ public sealed class HerdTests
 
             _process = new Background(Path.Combine(_folder, "rr.log"), [.. user, Lab.Pipit, "run", "--config", file, "--socket", Socket]);
             Lab.Eventually(() => Lab.TryRun(Lab.Pipit, "--socket", Socket, "status").Code == 0, "the reflector answers", 30, () => Log);
+            Lab.Listens(EndPoint.Port, () => Log);
         }
 
         internal IPEndPoint EndPoint { get; }

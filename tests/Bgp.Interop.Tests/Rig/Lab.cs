@@ -135,6 +135,12 @@ internal sealed class Lab : IDisposable
         }
     }
 
+    /// <summary>Waits until somebody listens on a port of this namespace. A daemon answers on its control socket a moment earlier.</summary>
+    internal static void Listens(int port, Func<string> seen) => Eventually(
+        () => System.IO.File.ReadLines("/proc/net/tcp").Select(static line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .Any(columns => columns[3] == "0A" && columns[1].EndsWith($":{port:X4}", StringComparison.Ordinal)),
+        "the daemon listens", 30, seen);
+
     internal static string Routes(string ns, bool v6 = false) => Run("ip", "-n", ns, v6 ? "-6" : "-4", "route", "show");
 
     /// <summary>Logs of all processes, for a failure's message.</summary>
