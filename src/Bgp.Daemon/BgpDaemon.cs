@@ -44,6 +44,7 @@ internal sealed partial class BgpDaemon : IDisposable
     private ITimer? _watchdog;
     private ITimer? _housekeeping;
     private QuietCollector? _collector;
+    private volatile bool _hasPeers;
     private bool _stopped;
 
     // Without a kernel: replaced as a whole by a reload, read by the tables.
@@ -127,6 +128,9 @@ internal sealed partial class BgpDaemon : IDisposable
 
     internal PeerManager Peers => _peers;
 
+    /// <summary>Whether <see cref="Peers"/> are those of the configuration: questions are answered before, while the kernel's routes are read.</summary>
+    internal bool HasPeers => _hasPeers;
+
     internal KernelSync? Kernel => _kernel;
 
     internal ConfigModel Model => _model;
@@ -173,6 +177,8 @@ internal sealed partial class BgpDaemon : IDisposable
         ApplyStations();
         BeginRecovery();
         _peers.Apply(PeerSettings(_mapping, _model), DynamicSettings(_mapping, _model), start: false);
+        _hasPeers = true;
+        StateVersion.Bump();
 
         // Sessions first: a neighbour that calls in between would be refused as shut down, and some then wait two minutes before they call again.
         _peers.Start();
@@ -182,6 +188,12 @@ internal sealed partial class BgpDaemon : IDisposable
         }
 
         Watch();
+        if (_model.Watch && !_model.Equals(Load(_configPath).Model))
+        {
+            // Written after it was read, and before anybody watched.
+            Reload(null, dryRun: false, confirm: null);
+        }
+
         _systemd.Ready();
         if (SystemdNotifier.WatchdogInterval is { } interval)
         {

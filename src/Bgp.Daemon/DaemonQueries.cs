@@ -293,7 +293,7 @@ internal sealed partial class DaemonQueries(BgpDaemon daemon) : IDaemonQueries
         {
             Task next = daemon.StateVersion.Next;
             PeerSession[] wanted = [.. daemon.Peers.All.Where(session => peer is null ? !session.IsAdminDown && !session.IsDynamic : session.Settings.Name == peer)];
-            if ((wanted.Length > 0 || peer is null) && Array.TrueForAll(wanted, static session => session.State == SessionState.Established))
+            if (daemon.HasPeers && (wanted.Length > 0 || peer is null) && Array.TrueForAll(wanted, static session => session.State == SessionState.Established))
             {
                 return true;
             }
