@@ -45,7 +45,7 @@ internal sealed class RibSession<TPrefix>(RibPeer peer, long id, IRibSession own
     internal bool RefreshUnderWay { get; set; }
 
     /// <summary>The table's epoch of the peer when the session came up.</summary>
-    internal byte Epoch { get; set; }
+    internal long Epoch { get; set; }
 }
 
 /// <summary>What one session is sent from now on.</summary>
@@ -79,8 +79,8 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     private readonly Stack<RouteBatch<TPrefix>> _free = new();
     private readonly ILogger _log;
     private readonly Dictionary<UpdateGroupKey, UpdateGroup<TPrefix>> _groups = [];
-    private readonly List<(ushort Peer, uint Cursor, byte Since)> _sweeps = [];
-    private readonly List<(ushort Peer, uint Cursor, byte Since)> _marks = [];
+    private readonly List<(ushort Peer, uint Cursor, long Since)> _sweeps = [];
+    private readonly List<(ushort Peer, uint Cursor, long Since)> _marks = [];
     private readonly List<GroupMove<TPrefix>> _moves = [];
     private readonly List<(TaskCompletionSource Done, bool Moves)> _settling = [];
     private readonly SegmentPool _segments = new();
@@ -89,6 +89,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     private ForwardingTable<TPrefix>? _forwarding;
     private ImportWalk<TPrefix>? _importWalk;
     private BmpTable<TPrefix>? _monitor;
+    private int _looked;
 
     internal RibLoop(AttributeTable attributes, INextHopResolver resolver, RibOptions options, IWorkScheduler scheduler, ILogger log)
         : base(scheduler)
@@ -394,7 +395,8 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
         RibSession<TPrefix> current = _sessions[peer]!;
         if (begin)
         {
-            Shard.BumpEpoch(peer);
+            // As fast as a neighbour can send these, a turn is to end after as much work as with routes.
+            _looked += Shard.BumpEpoch(peer);
         }
         else if (current.RefreshUnderWay)
         {
@@ -449,7 +451,8 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
                 }
             }
 
-            done += work.Execute(this);
+            done += work.Execute(this) + _looked;
+            _looked = 0;
         }
 
         more |= done >= TurnPrefixes;
@@ -569,7 +572,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
     {
         for (int i = _sweeps.Count - 1; i >= 0; i--)
         {
-            (ushort peer, uint cursor, byte since) = _sweeps[i];
+            (ushort peer, uint cursor, long since) = _sweeps[i];
             if (Shard.SweepStale(peer, ref cursor, SweepBudget, since))
             {
                 _sweeps.RemoveAt(i);
@@ -582,7 +585,7 @@ internal sealed class RibLoop<TPrefix> : SerialLoop
 
         for (int i = _marks.Count - 1; i >= 0; i--)
         {
-            (ushort peer, uint cursor, byte since) = _marks[i];
+            (ushort peer, uint cursor, long since) = _marks[i];
             if (Shard.MarkLongLived(peer, ref cursor, SweepBudget, since))
             {
                 _marks.RemoveAt(i);

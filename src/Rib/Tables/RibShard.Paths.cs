@@ -193,7 +193,7 @@ public sealed partial class RibShard<TPrefix>
         ref PeerState state = ref _peers[removed.Peer];
         state.Paths--;
         state.Filtered -= removed.Flags & (ushort)PathFlags.Filtered;
-        if ((byte)(removed.Flags >> EpochShift) != state.Epoch)
+        if ((byte)(removed.Flags >> EpochShift) != (byte)state.Epoch)
         {
             state.Stale--;
         }

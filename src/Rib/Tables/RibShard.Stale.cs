@@ -9,26 +9,55 @@ public sealed partial class RibShard<TPrefix>
     public int StaleCount(ushort peer) => peer < _peers.Length ? _peers[peer].Stale : 0;
 
     /// <summary>Whether a path is from before its peer's latest epoch.</summary>
-    public bool IsStale(in Path path) => (byte)(path.Flags >> EpochShift) != _peers[path.Peer].Epoch;
+    public bool IsStale(in Path path) => (byte)(path.Flags >> EpochShift) != (byte)_peers[path.Peer].Epoch;
 
     /// <summary>A peer's present epoch: what <see cref="IsSince"/> takes later.</summary>
-    public byte EpochOf(ushort peer) => StateOf(peer).Epoch;
+    public long EpochOf(ushort peer) => StateOf(peer).Epoch;
 
     /// <summary>
     /// Whether a path was stored, or confirmed, since its peer had that epoch: what a session has sent is what came since its first one, stale for a route refresh
-    /// or not. Right while fewer than 256 epochs lie between.
+    /// or not.
     /// </summary>
-    public bool IsSince(in Path path, byte epoch) => (byte)((path.Flags >> EpochShift) - epoch) <= (byte)(_peers[path.Peer].Epoch - epoch);
+    public bool IsSince(in Path path, long epoch)
+    {
+        long present = _peers[path.Peer].Epoch;
+        return present - (byte)(present - (path.Flags >> EpochShift)) >= epoch;
+    }
 
     /// <summary>Told of each path that <see cref="SweepStale"/> removes, before it is gone; null where nobody asks.</summary>
     public IStaleObserver<TPrefix>? StaleObserver { get; set; }
 
-    /// <summary>Everything that the peer has sent so far is stale from now on.</summary>
-    public void BumpEpoch(ushort peer)
+    /// <summary>Everything that the peer has sent so far is stale from now on. Returns how many prefixes were looked at, which is 0 but in the case below.</summary>
+    /// <remarks>
+    /// The epochs of a peer's paths must not lie 256 apart. They do not where what is stale is confirmed or swept: then all paths have the present epoch, however many there were
+    /// before. Where it is not, because a neighbour begins refresh after refresh and ends none, or comes back again and again and sends nothing, what was not confirmed in 128
+    /// epochs goes, though its time is not over (RFC 7313 section 4 allows that, RFC 4724 section 4.2 asks for it at the second loss). Each further epoch pays for a
+    /// part of the pass that removes it, so that no neighbour can have a table stand still for a whole one.
+    /// </remarks>
+    public int BumpEpoch(ushort peer)
     {
         ref PeerState state = ref StateOf(peer);
+        if (state.Stale == 0)
+        {
+            (state.Oldest, state.Pass) = (state.Epoch, 0);
+        }
+
         state.Epoch++;
         state.Stale = state.Paths;
+        return state.Epoch - state.Oldest > MaxAge / 2 ? RemoveOldest(peer, state) : 0;
+    }
+
+    /// <summary>The next part of the pass that removes a peer's paths of its 64 oldest epochs: it is through in 32 parts where the table does not grow.</summary>
+    private int RemoveOldest(ushort peer, PeerState state)
+    {
+        const int epochs = (MaxAge + 1) / 4;
+        int budget = state.Epoch - state.Oldest >= MaxAge ? int.MaxValue : (int)(_index.Limit / (epochs / 2)) + 1;
+        uint cursor = Math.Max(state.Pass, 1);
+        uint from = cursor;
+        bool through = SweepStale(peer, ref cursor, budget, state.Oldest + epochs);
+        ref PeerState after = ref _peers[peer];
+        (after.Oldest, after.Pass) = through ? (state.Oldest + epochs, 0) : (state.Oldest, cursor);
+        return (int)(cursor - from);
     }
 
     /// <summary>
@@ -37,7 +66,7 @@ public sealed partial class RibShard<TPrefix>
     /// </summary>
     /// <remarks>The epoch is the one of when the sweep was asked for: while it is under way a refresh or a loss may make all paths stale, which is not what it was asked to
     /// remove. Behind the cursor no path gets older than that, so one pass is enough.</remarks>
-    public bool SweepStale(ushort peer, ref uint cursor, int budget, byte since)
+    public bool SweepStale(ushort peer, ref uint cursor, int budget, long since)
     {
         ref PeerState state = ref StateOf(peer);
         cursor = Math.Max(cursor, 1);
@@ -70,7 +99,7 @@ public sealed partial class RibShard<TPrefix>
     /// Makes a peer's paths from before an epoch, among the next <paramref name="budget"/> prefixes, long-lived stale: marked with LLGR_STALE and least preferred, or gone where
     /// they say NO_LLGR (RFC 9494 section 4.2). True when the table is through.
     /// </summary>
-    public bool MarkLongLived(ushort peer, ref uint cursor, int budget, byte since)
+    public bool MarkLongLived(ushort peer, ref uint cursor, int budget, long since)
     {
         cursor = Math.Max(cursor, 1);
         for (; budget > 0 && cursor < _index.Limit; cursor++, budget--)

@@ -12,7 +12,8 @@ namespace Rib;
 /// <para>Invariants: the sum of a peer's paths equals its received prefixes; each stored path holds one reference to its attribute set; the head is the best
 /// eligible path or none is eligible; a prefix whose selection changed is in the dirty queue once.</para>
 /// <para>Sessions are told apart by an epoch in the path's flags: a path is stale when its epoch is not its peer's. Losing a session is one increment; a
-/// resumable sweep removes what is stale, at once or when the neighbour had its chance to confirm (RFC 4724). Staleness does not change the rank.</para>
+/// resumable sweep removes what is stale, at once or when the neighbour had its chance to confirm (RFC 4724). Staleness does not change the rank. A path has the
+/// low 8 bits of its epoch and its peer the whole of it, and no path gets 256 epochs old: see <see cref="BumpEpoch"/>.</para>
 /// <para>Single writer: every member is called on the loop that owns the table. The per-peer counts may be read from elsewhere.</para>
 /// <para>Cost: 24 bytes a prefix (IPv4) and about 11 in the index, 16 a path; nothing on the heap per route.</para>
 /// </remarks>
@@ -20,6 +21,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
     private const int EpochShift = 8;
+    private const int MaxAge = 255;
     private const int KnownNextHops = 256;
 
     private readonly AttributeTable _attributes;
@@ -37,7 +39,15 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     private struct PeerState
     {
         internal RibPeer? Peer;
-        internal byte Epoch;
+
+        /// <summary>Counts losses of sessions and beginnings of refreshes.</summary>
+        internal long Epoch;
+
+        /// <summary>No path has an earlier epoch.</summary>
+        internal long Oldest;
+
+        /// <summary>How far the pass has come that removes what is too old; 0 where none is under way.</summary>
+        internal uint Pass;
         internal int Paths;
         internal int Filtered;
         internal int Stale;
@@ -182,7 +192,7 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
             Rank = info.Rank,
             Attr = attrId,
             Peer = peer,
-            Flags = (ushort)((byte)(flags | info.Flags) | (state.Epoch << EpochShift)),
+            Flags = (ushort)((byte)(flags | info.Flags) | ((byte)state.Epoch << EpochShift)),
         };
         return pathIds.IsEmpty ? EnterPlain(prefixes, path, ref state) : EnterWithIds(prefixes, pathIds, path, ref state);
     }

@@ -100,12 +100,85 @@ public sealed class SweepTests
         int marked = 0;
         for (int i = 0; i < All; i++)
         {
-            Assert.That(_loop.Shard.TryFind(Prefix(i), out uint index), Is.True);
-            marked += _attributes.Get(_loop.Shard.AllPaths(index)[0].Attr).HasCommunity(Community.LongLivedStale) ? 1 : 0;
+            marked += _attributes.Get(_loop.Shard.AllPaths(Find(i))[0].Attr).HasCommunity(Community.LongLivedStale) ? 1 : 0;
         }
 
         Assert.That(marked, Is.EqualTo(All - Confirmed));
     }
+
+    [Test]
+    public void What_a_session_has_sent_is_its_own_in_however_many_refreshes()
+    {
+        // A path holds eight bits of the epoch: the 256th refresh has those of the session's beginning.
+        long since = _loop.SessionOf(Index)!.Epoch;
+        for (int refresh = 2; refresh < 600; refresh++)
+        {
+            _loop.Post(table =>
+            {
+                table.RefreshMark(Index, 1, begin: true);
+                Assert.That(table.Shard.TryGetPath(Find(0), Index, 0, out Rib.Path path), Is.True);
+                Assert.That((table.Shard.IsStale(path), table.Shard.IsSince(path, since)), Is.EqualTo((true, true)), $"refresh {refresh}, not confirmed yet");
+                Announce(table, 1);
+                table.RefreshMark(Index, 1, begin: false);
+            });
+            _scheduler.Drain();
+        }
+    }
+
+    [Test]
+    public void Refreshes_without_end_neither_make_an_old_route_fresh_nor_keep_it_for_ever([Values(255, 256, 257, 600)] int refreshes)
+    {
+        _loop.Post(table =>
+        {
+            for (int i = 0; i < refreshes; i++)
+            {
+                table.RefreshMark(Index, 1, begin: true);
+                Announce(table, 1);
+            }
+        });
+        _scheduler.Drain();
+        Assert.That(_loop.Shard.StaleCount(Index), Is.EqualTo(_loop.Shard.PathCount(Index) - 1));
+        _loop.Post(static table => table.RefreshMark(Index, 1, begin: false));
+        _scheduler.Drain();
+        Assert.That((_loop.Shard.PathCount(Index), _loop.Shard.StaleCount(Index)), Is.EqualTo((1, 0)));
+    }
+
+    [Test]
+    public void A_sweep_under_way_removes_nothing_of_any_refresh_that_begins_meanwhile([Values(1, 100, 255, 256, 600)] int refreshes)
+    {
+        _loop.Post(table =>
+        {
+            table.RefreshMark(Index, 1, begin: false);
+            for (int i = 0; i < refreshes; i++)
+            {
+                table.RefreshMark(Index, 1, begin: true);
+                Announce(table, Confirmed);
+            }
+        });
+        _scheduler.Drain();
+        Assert.That((_loop.Shard.PathCount(Index), _loop.Shard.StaleCount(Index)), Is.EqualTo((Confirmed, 0)));
+    }
+
+    [Test]
+    public void A_neighbour_that_comes_and_goes_without_a_word_loses_what_it_had([Values(127, 128, 129, 300)] int losses)
+    {
+        // Each loss and each return is an epoch; 128 of them once made routes of the first session look like the last one's.
+        _loop.Post(table =>
+        {
+            for (int session = 1; session <= losses; session++)
+            {
+                table.SessionDown(Index, session, retain: true, dropStale: false);
+                Up(table, session + 1, keepStale: true);
+            }
+        });
+        _scheduler.Drain();
+        Assert.That(_loop.Shard.StaleCount(Index), Is.EqualTo(_loop.Shard.PathCount(Index)));
+        _loop.Post(table => table.EndOfRib(Index, losses + 1));
+        _scheduler.Drain();
+        Assert.That(_loop.Shard.PathCount(Index), Is.Zero);
+    }
+
+    private uint Find(int i) => _loop.Shard.TryFind(Prefix(i), out uint index) ? index : 0;
 
     private static Ipv4Prefix Prefix(int i) => new(0x0A000000u + ((uint)i << 8), 24);
 
