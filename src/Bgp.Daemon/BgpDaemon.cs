@@ -23,6 +23,9 @@ namespace Bgp.Daemon;
 /// </remarks>
 internal sealed partial class BgpDaemon : IDisposable
 {
+    /// <summary>How long neighbours have to take our last message and to close, as long as a BMP station has; those that read do so within a round trip.</summary>
+    private static readonly TimeSpan s_stopPatience = TimeSpan.FromSeconds(1);
+
     private readonly string _configPath;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
@@ -232,11 +235,9 @@ internal sealed partial class BgpDaemon : IDisposable
         CloseHttp();
         if (hard)
         {
-            _peers.Stop(NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown), "daemon shut down");
+            Task closed = _peers.StopAsync(NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown), "daemon shut down", s_stopPatience);
             _kernel?.RemoveAllOwn();
-
-            // The Ceases are on their way; let the neighbours close first, briefly.
-            await Task.WhenAll(_context.Bmp!.StopAsync(), Task.Delay(TimeSpan.FromMilliseconds(200), _time)).ConfigureAwait(false);
+            await Task.WhenAll(_context.Bmp!.StopAsync(), closed).ConfigureAwait(false);
             _context.Bfd?.Dispose();
         }
         else
@@ -246,8 +247,8 @@ internal sealed partial class BgpDaemon : IDisposable
 
             // Detach the kernel first: the tables empty while sessions close, and forwarding must not.
             _kernel?.Dispose();
-            _peers.Stop(default, "daemon stopped");
-            await Task.WhenAll(_context.Bmp!.StopAsync(), Task.Delay(TimeSpan.FromMilliseconds(50), _time)).ConfigureAwait(false);
+            Task closed = _peers.StopAsync(default, "daemon stopped", s_stopPatience);
+            await Task.WhenAll(_context.Bmp!.StopAsync(), closed).ConfigureAwait(false);
         }
     }
 

@@ -46,6 +46,7 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
     private readonly IConnectionEvents _events;
     private readonly TimeProvider _time;
     private readonly Pipe _pipe = new(s_pipeOptions);
+    private readonly TaskCompletionSource _closing = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private byte[] _scratch = [];
     private int _closed;
     private ITimer? _patience;
@@ -90,6 +91,9 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
             }
         }
     }
+
+    /// <summary>Completes when the connection is gone and the session has been told.</summary>
+    internal Task Closed => _closing.Task;
 
     /// <summary>Octets of its buffers, about: one read, and a message that did not lie in one piece.</summary>
     internal long BufferBytes => Volatile.Read(ref _want) + _scratch.Length;
@@ -141,6 +145,7 @@ internal sealed class BgpConnection : IThreadPoolWorkItem, IDisposable
             Writer.Stop();
             _transport.Dispose();
             _events.OnClosed(this, reason);
+            _closing.SetResult();
         }
     }
 

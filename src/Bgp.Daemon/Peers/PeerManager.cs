@@ -174,8 +174,26 @@ internal sealed partial class PeerManager : IPeerOwner, IDisposable
         }
     }
 
+    /// <summary>Ends all sessions as <see cref="Stop"/> does. Returns when all connections are closed, or after <paramref name="patience"/>.</summary>
+    /// <remarks>
+    /// A process that ends sooner takes with it what is queued behind a neighbour's full window, and unread input makes the kernel send RST after the
+    /// NOTIFICATION, which some systems then throw away unread.
+    /// </remarks>
+    internal async Task StopAsync(NotificationError error, string reason, TimeSpan patience)
+    {
+        try
+        {
+            await Task.WhenAll(Stop(error, reason).Select(static connection => connection.Closed)).WaitAsync(patience, Context.Time).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // Neighbours that do not read, or do not close: their hold timers will tell them.
+        }
+    }
+
     /// <summary>Ends all sessions: with Cease, or (no error) as a graceful restart would.</summary>
-    internal void Stop(NotificationError error, string reason)
+    /// <returns>The connections, some of which take a moment to close.</returns>
+    internal IReadOnlyList<BgpConnection> Stop(NotificationError error, string reason)
     {
         lock (_gate)
         {
@@ -184,10 +202,13 @@ internal sealed partial class PeerManager : IPeerOwner, IDisposable
 
         _identifying.Cancel();
         CloseListeners();
+        List<BgpConnection> ending = [];
         foreach (PeerSession session in All)
         {
-            session.Stop(error, reason);
+            ending.AddRange(session.Stop(error, reason));
         }
+
+        return ending;
     }
 
     /// <inheritdoc/>

@@ -171,7 +171,19 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     });
 
     /// <summary>The peer is gone from the configuration, or the daemon ends. Without <paramref name="error"/> the connection just closes: a graceful restart to the neighbour.</summary>
-    internal void Stop(NotificationError error, string reason) => Enter(() =>
+    /// <returns>Its connections: each closes when the neighbour has had the last message, or does not want it.</returns>
+    internal IReadOnlyList<BgpConnection> Stop(NotificationError error, string reason)
+    {
+        List<BgpConnection> ending = [];
+        Enter(() =>
+        {
+            ending.AddRange(_connections.OfType<BgpConnection>());
+            StopStep(error, reason);
+        });
+        return ending;
+    }
+
+    private void StopStep(in NotificationError error, string reason)
     {
         (_downReason, _loss) = (reason, Loss.Final);
         bool silent = !error.IsError && Established?.Negotiated.PeerGracefulRestart is not null;
@@ -182,7 +194,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
         _fsm.Stop(silent ? default : ForGood(error.IsError ? error : NotificationMessage.Cease(CeaseSubcode.AdministrativeShutdown)), _actions);
         _timers.Stop((int)PeerTimer.IdleHold);
-    });
+    }
 
     /// <summary>It is no peer any more: ends it, and nothing is kept of it, its stale routes neither, which nobody would take away later.</summary>
     internal void Remove(NotificationError error, string reason)

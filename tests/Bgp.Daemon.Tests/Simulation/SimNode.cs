@@ -96,8 +96,21 @@ internal sealed class SimNode
         if (Life is { } life)
         {
             Kernel?.Detach();
-            life.Peers.Stop(default, "daemon stopped");
-            _world.After(TimeSpan.FromMilliseconds(50), life, Crash);
+            IReadOnlyList<BgpConnection> ending = life.Peers.Stop(default, "daemon stopped");
+            long end = _world.Now + TimeSpan.TicksPerSecond;
+            CrashWhenClosed();
+
+            void CrashWhenClosed()
+            {
+                if (_world.Now >= end || ending.All(static connection => connection.Closed.IsCompleted))
+                {
+                    Crash();
+                }
+                else
+                {
+                    _world.After(TimeSpan.FromMilliseconds(1), life, CrashWhenClosed);
+                }
+            }
         }
     }
 

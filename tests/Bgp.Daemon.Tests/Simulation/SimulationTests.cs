@@ -139,7 +139,7 @@ public sealed class SimulationTests
     }
 
     /// <summary>On a thread of its own, without anything that a test runner hangs on its threads.</summary>
-    private static void OnThread(Action action)
+    internal static void OnThread(Action action)
     {
         Exception? failure = null;
         Thread thread = new(() =>
