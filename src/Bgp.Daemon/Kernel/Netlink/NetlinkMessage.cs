@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Bgp.Protocol;
 
 namespace Bgp.Daemon.Kernel.Netlink;
 
@@ -124,6 +125,8 @@ internal ref struct NetlinkWriter(Span<byte> buffer)
     }
 
     internal void Attribute(int type, uint value) => MemoryMarshal.Write(Attribute(type, 4), value);
+
+    internal void Attribute(int type, IpAddr address) => address.Write(Attribute(type, address.ByteLength));
 
     /// <summary>Begins a nested attribute; give the returned position to <see cref="EndNested"/>.</summary>
     internal int BeginNested(int type)

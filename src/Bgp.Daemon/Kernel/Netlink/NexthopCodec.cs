@@ -83,8 +83,8 @@ internal static class NexthopCodec
         KernelNexthop wanted = op.Object;
         (ushort type, ushort flags) = op.Kind switch
         {
-            NexthopOpKind.Create => (Rt.NewNexthop, (ushort)(Rt.FlagRequest | Rt.FlagCreate | Rt.FlagExcl)),
-            NexthopOpKind.Replace => (Rt.NewNexthop, (ushort)(Rt.FlagRequest | Rt.FlagReplace)),
+            NexthopOpKind.Create => (Rt.NewNexthop, Rt.RequestCreate),
+            NexthopOpKind.Replace => (Rt.NewNexthop, Rt.RequestReplace),
             _ => (Rt.DelNexthop, Rt.FlagRequest),
         };
         Span<byte> body = writer.Begin(type, flags, sequence, Rt.NhmsgLength);
@@ -102,14 +102,14 @@ internal static class NexthopCodec
             for (int i = 0; i < wanted.Group.Length; i++)
             {
                 MemoryMarshal.Write(members[(8 * i)..], wanted.Group[i].Id);
-                members[(8 * i) + 4] = (byte)(Math.Clamp(wanted.Group[i].Weight, 1, 256) - 1);
+                members[(8 * i) + 4] = Rt.WeightOctet(wanted.Group[i].Weight);
             }
 
             writer.End();
             return;
         }
 
-        body[0] = wanted.IsV4 ? (byte)Rt.AfInet : (byte)Rt.AfInet6;
+        body[0] = Rt.Family(wanted.IsV4);
         if (wanted.Blackhole)
         {
             writer.Attribute(Rt.NhaBlackhole, 0);
@@ -125,7 +125,7 @@ internal static class NexthopCodec
         writer.Attribute(Rt.NhaOif, (uint)wanted.Hop.Interface);
         if (!wanted.Hop.Gateway.IsNone)
         {
-            wanted.Hop.Gateway.Write(writer.Attribute(Rt.NhaGateway, wanted.Hop.Gateway.ByteLength));
+            writer.Attribute(Rt.NhaGateway, wanted.Hop.Gateway);
         }
 
         writer.End();

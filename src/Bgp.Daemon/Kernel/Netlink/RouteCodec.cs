@@ -87,7 +87,7 @@ internal static class RouteCodec
         route = default;
         envelope = default;
         int octets = TPrefix.MaxLength / 8;
-        byte family = octets == 4 ? (byte)Rt.AfInet : (byte)Rt.AfInet6;
+        byte family = Rt.Family(octets == 4);
         if (body.Length < Rt.RtmsgLength || body[0] != family || body[1] > TPrefix.MaxLength)
         {
             return false;
@@ -211,13 +211,13 @@ internal static class RouteCodec
         FibRoute route = op.Route;
         (ushort type, ushort flags) = op.Kind switch
         {
-            FibOpKind.Add => (Rt.NewRoute, (ushort)(Rt.FlagRequest | Rt.FlagCreate | Rt.FlagExcl)),
-            FibOpKind.Replace => (Rt.NewRoute, (ushort)(Rt.FlagRequest | Rt.FlagReplace)),
+            FibOpKind.Add => (Rt.NewRoute, Rt.RequestCreate),
+            FibOpKind.Replace => (Rt.NewRoute, Rt.RequestReplace),
             _ => (Rt.DelRoute, Rt.FlagRequest),
         };
         Span<byte> body = writer.Begin(type, flags, sequence, Rt.RtmsgLength);
         ReadOnlySpan<FibNextHop> hops = route.NextHops is null ? default : route.NextHops.Hops;
-        body[0] = v4 ? (byte)Rt.AfInet : (byte)Rt.AfInet6;
+        body[0] = Rt.Family(v4);
         body[1] = (byte)op.Prefix.Length;
         body[4] = table < 256 ? (byte)table : (byte)0;
         body[5] = protocol;
@@ -236,7 +236,7 @@ internal static class RouteCodec
             }
         }
 
-        op.Prefix.Address.Write(writer.Attribute(Rt.RtaDst, v4 ? 4 : 16));
+        writer.Attribute(Rt.RtaDst, op.Prefix.Address);
         writer.Attribute(Rt.RtaTable, table);
         if (route.Metric != 0)
         {
@@ -267,7 +267,7 @@ internal static class RouteCodec
                 int at = writer.Length;
                 Span<byte> header = writer.Raw(8);
                 header[2] = hop.OnLink ? Rt.HopOnLink : (byte)0;
-                header[3] = (byte)(Math.Clamp(hop.Weight, 1, 256) - 1);
+                header[3] = Rt.WeightOctet(hop.Weight);
                 MemoryMarshal.Write(header[4..], hop.Interface);
                 if (!hop.Gateway.IsNone)
                 {
@@ -287,13 +287,13 @@ internal static class RouteCodec
     {
         if (gateway.IsV4 == v4)
         {
-            gateway.Write(writer.Attribute(Rt.RtaGateway, gateway.ByteLength));
+            writer.Attribute(Rt.RtaGateway, gateway);
             return;
         }
 
         // RFC 8950: an IPv4 route through an IPv6 next hop.
         Span<byte> via = writer.Attribute(Rt.RtaVia, 2 + gateway.ByteLength);
-        MemoryMarshal.Write(via, (ushort)(gateway.IsV4 ? Rt.AfInet : Rt.AfInet6));
+        MemoryMarshal.Write(via, (ushort)Rt.Family(gateway.IsV4));
         gateway.Write(via[2..]);
     }
 

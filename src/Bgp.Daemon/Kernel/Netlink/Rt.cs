@@ -22,6 +22,12 @@ internal static class Rt
     internal const ushort FlagAppend = 0x800;
     internal const ushort FlagDump = 0x300;
 
+    /// <summary>Something new: fails where it is there already.</summary>
+    internal const ushort RequestCreate = FlagRequest | FlagCreate | FlagExcl;
+
+    /// <summary>Something else in the place of what is there: fails where nothing is.</summary>
+    internal const ushort RequestReplace = FlagRequest | FlagReplace;
+
     internal const ushort NewLink = 16;
     internal const ushort DelLink = 17;
     internal const ushort GetLink = 18;
@@ -83,6 +89,11 @@ internal static class Rt
     internal const int RtGroupIpv6Route = 11;
     internal const int RtGroupNexthop = 32;
     internal const int AttributeTypeMask = 0x3FFF;
+
+    internal static byte Family(bool v4) => v4 ? (byte)AfInet : (byte)AfInet6;
+
+    /// <summary>A next hop's weight as rtnh_hops and nexthop_grp have it: 1 to 256 as 0 to 255.</summary>
+    internal static byte WeightOctet(int weight) => (byte)(Math.Clamp(weight, 1, 256) - 1);
 
     internal static int Align(int length) => (length + 3) & ~3;
 }
