@@ -276,31 +276,10 @@ public sealed class BmpTests
         protocol bgp us6 from t { local fd01::2 as 64512; neighbor fd01::1 as 64512; ipv6 { import all; export where source = RTS_STATIC; next hop self; }; }
         """), "-s", Path.Combine(_lab.Folder, "bird.ctl"), "-P", Path.Combine(_lab.Folder, "bird.pid")));
 
-    private void StartGoBgp()
-    {
-        string config = _lab.File("gobgp.toml", """
-            [global.config]
-              as = 64512
-              router-id = "10.2.0.2"
-              local-address-list = ["10.2.0.2"]
-            [[neighbors]]
-              [neighbors.config]
-                neighbor-address = "10.2.0.1"
-                peer-as = 64512
-              [neighbors.timers.config]
-                hold-time = 9
-                keepalive-interval = 3
-                connect-retry = 1
-                idle-hold-time-after-reset = 1
-              [[neighbors.afi-safis]]
-                [neighbors.afi-safis.config]
-                  afi-safi-name = "ipv4-unicast"
-                [neighbors.afi-safis.add-paths.config]
-                  send-max = 4
-            """);
-        _lab.Start(_gobgpNs, "gobgpd", "gobgpd", "-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable");
-        Lab.Eventually(() => InGoBgp("global").Contains("64512", StringComparison.Ordinal), "gobgpd answers", 15, _lab.Logs);
-    }
+    private void StartGoBgp() => GoBgpDaemon.Start(_lab, _gobgpNs, "gobgpd", ["10.2.0.2"], GoBgpDaemon.Neighbour("10.2.0.1", familySections: """
+            [neighbors.afi-safis.add-paths.config]
+              send-max = 4
+        """));
 
     private string InGoBgp(params string[] words)
     {

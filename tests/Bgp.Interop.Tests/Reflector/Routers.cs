@@ -98,41 +98,27 @@ internal sealed class GoBgpRouter(Lab lab, string ns, int number) : Router(lab, 
 {
     internal override void Start(string[] others, string[] clients, string cluster)
     {
-        string config = File("toml", $"""
-            [global.config]
-              as = 64512
-              router-id = "{Address}"
-              local-address-list = ["{Address}"]
-            {string.Concat(others.Select(other => Neighbour(other, "")))}
-            {string.Concat(clients.Select(client => Neighbour(client, $"  [neighbors.route-reflector.config]\n    route-reflector-client = true\n    route-reflector-cluster-id = \"{cluster}\"")))}
-            """);
-        Lab.Start(Namespace, "gobgp", "gobgpd", "-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable");
-        Lab.Eventually(() => InNs("gobgp", "global").Contains("64512", StringComparison.Ordinal), "gobgpd answers", 30, Lab.Logs);
+        const string addPath = """
+                [neighbors.afi-safis.add-paths.config]
+                  receive = true
+                  send-max = 8
+            """;
+        string reflects = $"""
+              [neighbors.route-reflector.config]
+                route-reflector-client = true
+                route-reflector-cluster-id = "{cluster}"
+            """;
+        IEnumerable<string> neighbours =
+        [
+            .. others.Select(other => GoBgpDaemon.Neighbour(other, familySections: addPath)),
+            .. clients.Select(client => GoBgpDaemon.Neighbour(client, sections: reflects, familySections: addPath)),
+        ];
+        GoBgpDaemon.Start(Lab, Namespace, Name, [Address], string.Concat(neighbours));
         InNs("gobgp", "global", "rib", "add", Own);
         if (cluster.Length == 0)
         {
             InNs("gobgp", "global", "rib", "add", Anycast);
         }
-
-        static string Neighbour(string address, string more) => $"""
-            [[neighbors]]
-              [neighbors.config]
-                neighbor-address = "{address}"
-                peer-as = 64512
-              [neighbors.timers.config]
-                hold-time = 9
-                keepalive-interval = 3
-                connect-retry = 1
-                idle-hold-time-after-reset = 1
-            {more}
-              [[neighbors.afi-safis]]
-                [neighbors.afi-safis.config]
-                  afi-safi-name = "ipv4-unicast"
-                [neighbors.afi-safis.add-paths.config]
-                  receive = true
-                  send-max = 8
-
-            """;
     }
 
     internal override string Show(string prefix) => InNs("gobgp", "global", "rib", prefix);

@@ -141,35 +141,15 @@ internal sealed class GoBgp(Lab lab, string ns) : RealPeer(lab, ns)
 
     internal override void Start()
     {
-        string config = Lab.File("gobgp.toml", $$"""
-            [global.config]
-              as = 64512
-              router-id = "10.1.0.2"
-              local-address-list = ["10.1.0.2", "10.2.0.2", "fd01::2"]
-            {{Neighbor("10.1.0.1", 64512, "ipv4-unicast", "")}}
-            {{Neighbor("10.2.0.1", 65100, "ipv4-unicast", $"    auth-password = \"{Password}\"")}}
-            {{Neighbor("fd01::1", 64512, "ipv6-unicast", "")}}
-            """);
-        Process = Lab.Start(Namespace, "gobgpd", "gobgpd", "-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable");
-        Lab.Eventually(() => InNs("gobgp", "global").Contains("64512", StringComparison.Ordinal), "gobgpd answers", 15, Lab.Logs);
+        string[] neighbours =
+        [
+            GoBgpDaemon.Neighbour("10.1.0.1"),
+            GoBgpDaemon.Neighbour("10.2.0.1", 65100, settings: $"    auth-password = \"{Password}\""),
+            GoBgpDaemon.Neighbour("fd01::1", family: "ipv6-unicast"),
+        ];
+        Process = GoBgpDaemon.Start(Lab, Namespace, "gobgpd", ["10.1.0.2", "10.2.0.2", "fd01::2"], string.Concat(neighbours));
         Announce();
         InNs("gobgp", "global", "rib", "add", "-a", "ipv6", "fd60:1::/64");
-
-        static string Neighbor(string address, int asn, string family, string extra) => $"""
-            [[neighbors]]
-              [neighbors.config]
-                neighbor-address = "{address}"
-                peer-as = {asn}
-            {extra}
-              [neighbors.timers.config]
-                hold-time = 9
-                keepalive-interval = 3
-                connect-retry = 1
-                idle-hold-time-after-reset = 1
-              [[neighbors.afi-safis]]
-                [neighbors.afi-safis.config]
-                  afi-safi-name = "{family}"
-            """;
     }
 
     internal override void Withdraw() => InNs("gobgp", "global", "rib", "del", "10.60.1.0/24");

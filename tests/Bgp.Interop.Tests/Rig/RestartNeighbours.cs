@@ -25,6 +25,8 @@ internal abstract class RestartNeighbour(Lab lab, string name, string ns, int nu
 
     protected Lab Lab => lab;
 
+    protected string Namespace => ns;
+
     protected int Number => number;
 
     protected Background? Process { get; set; }
@@ -158,8 +160,6 @@ internal sealed class RestartFrr(Lab lab, string ns, int number) : RestartNeighb
     internal override string Show(string prefix) => InNs("vtysh", "--vty_socket", Lab.Folder, "-c", $"show bgp ipv4 unicast {prefix}");
 
     internal override bool Has(string prefix, bool stale) => Show(prefix) is var text && text.Contains("from 10.1.0.1", StringComparison.Ordinal) && text.Contains("stale", StringComparison.OrdinalIgnoreCase) == stale;
-
-    private string Namespace { get; } = ns;
 }
 
 /// <summary>GoBGP, which installs nothing.</summary>
@@ -167,37 +167,25 @@ internal sealed class RestartGoBgp(Lab lab, string ns, int number) : RestartNeig
 {
     protected override void Begin(Life life)
     {
-        string config = File($"""
-            [global.config]
-              as = 64512
-              router-id = "{Address}"
-              local-address-list = ["{Address}"]
-            [[neighbors]]
-              [neighbors.config]
-                neighbor-address = "10.1.0.1"
-                peer-as = 64512
-              [neighbors.timers.config]
-                hold-time = 9
-                keepalive-interval = 3
-                connect-retry = 1
-                idle-hold-time-after-reset = 1
-              [neighbors.graceful-restart.config]
-                enabled = true
-                notification-enabled = true
-                restart-time = {life.RestartTime}
-                deferral-time = 5
-            {(life.LongLived > 0 ? "    long-lived-enabled = true" : "")}
-              [[neighbors.afi-safis]]
-                [neighbors.afi-safis.config]
-                  afi-safi-name = "ipv4-unicast"
-                [neighbors.afi-safis.mp-graceful-restart.config]
-                  enabled = true
-            {(life.LongLived > 0 ? $"    [neighbors.afi-safis.long-lived-graceful-restart.config]\n      enabled = true\n      restart-time = {life.LongLived}" : "")}
-            """);
+        string neighbour = GoBgpDaemon.Neighbour(
+            "10.1.0.1",
+            sections: $"""
+                  [neighbors.graceful-restart.config]
+                    enabled = true
+                    notification-enabled = true
+                    restart-time = {life.RestartTime}
+                    deferral-time = 5
+                    long-lived-enabled = {(life.LongLived > 0 ? "true" : "false")}
+                """,
+            familySections: $"""
+                    [neighbors.afi-safis.mp-graceful-restart.config]
+                      enabled = true
+                {(life.LongLived > 0 ? $"    [neighbors.afi-safis.long-lived-graceful-restart.config]\n      enabled = true\n      restart-time = {life.LongLived}" : "")}
+                """);
+
         // Its routes come by command, and its End-of-RIB would be out before them: nobody hears it until they are there.
         InNs("ip", "route", "replace", "blackhole", "10.1.0.1/32");
-        Process = Run(["gobgpd", "-f", config, "--api-hosts", "127.0.0.1:50051", "--pprof-disable", .. life.Graceful ? new[] { "-r" } : []]);
-        Lab.Eventually(() => InNs("gobgp", "global").Contains("64512", StringComparison.Ordinal), "gobgpd answers", 30, Lab.Logs);
+        Process = GoBgpDaemon.Start(Lab, Namespace, Name, [Address], neighbour, life.Graceful ? ["-r"] : []);
         foreach (string prefix in life.Extra ? new[] { Own, Anycast, Extra } : [Own, Anycast])
         {
             InNs("gobgp", "global", "rib", "add", prefix, "local-pref", "200");
