@@ -10,7 +10,7 @@ namespace Bgp.Interop.Tests.Calico;
 public sealed class ImportedNodeTests
 {
     /// <summary>What a node with another normal route priority and filters with operations has, as a controller renders it.</summary>
-    private const string Config = """
+    private const string Common = """
         log stderr all;
         router id 10.1.0.1;
         function apply_communities() { if ( net ~ 192.168.3.0/24 ) then { bgp_community.add((64512, 3)); } }
@@ -54,39 +54,9 @@ public sealed class ImportedNodeTests
           connect delay time 1; connect retry time 1; error wait time 1,2;
           source address 10.1.0.1; multihop; ttl security off;
         }
-        protocol bgp Global_10_1_0_2 from bgp_template {
-          neighbor 10.1.0.2 as 64512;
-          import filter {
-            'bgp_moving_importFilterV4'();
-            if (defined(bgp_local_pref)&&(bgp_local_pref > 2147478647)) then
-              preference = 200;
-            accept;
-          };
-          export filter {
-            if (defined(source) && source = RTS_BGP && defined(bgp_local_pref)) then { krt_metric = 2147483647 - bgp_local_pref; }
-            else { if (!defined(krt_metric)) then { krt_metric = 5000; } bgp_local_pref = 2147483647 - krt_metric; }
-            'bgp_moving_exportFilterV4'(true);
-            calico_export_to_bgp_peers(true);
-            reject;
-          };
-        }
-        protocol bgp Node_10_1_0_3 from bgp_template {
-          neighbor 10.1.0.3 as 64517;
-          import filter {
-            'bgp_moving_importFilterV4'();
-            if (defined(bgp_local_pref)&&(bgp_local_pref > 2147478647)) then
-              preference = 200;
-            accept;
-          };
-          export filter {
-            if (defined(source) && source = RTS_BGP && defined(bgp_local_pref)) then { krt_metric = 2147483647 - bgp_local_pref; }
-            else { if (!defined(krt_metric)) then { krt_metric = 5000; } bgp_local_pref = 2147483647 - krt_metric; }
-            'bgp_moving_exportFilterV4'(false);
-            calico_export_to_bgp_peers(false);
-            reject;
-          };
-        }
         """;
+
+    private static readonly string s_config = $"{Common}\n{Session("Global_10_1_0_2", "10.1.0.2", 64512)}\n{Session("Node_10_1_0_3", "10.1.0.3", 64517)}";
 
     /// <summary>One BIRD each: it has one session with an address and port.</summary>
     private static readonly (string Name, string Config)[] s_neighbours =
@@ -135,6 +105,26 @@ public sealed class ImportedNodeTests
 
     [TearDown]
     public void Stop() => _lab.Dispose();
+
+    /// <summary>A session of the node, inside of its AS or not.</summary>
+    private static string Session(string name, string address, int asn) => $$"""
+        protocol bgp {{name}} from bgp_template {
+          neighbor {{address}} as {{asn}};
+          import filter {
+            'bgp_moving_importFilterV4'();
+            if (defined(bgp_local_pref)&&(bgp_local_pref > 2147478647)) then
+              preference = 200;
+            accept;
+          };
+          export filter {
+            if (defined(source) && source = RTS_BGP && defined(bgp_local_pref)) then { krt_metric = 2147483647 - bgp_local_pref; }
+            else { if (!defined(krt_metric)) then { krt_metric = 5000; } bgp_local_pref = 2147483647 - krt_metric; }
+            'bgp_moving_exportFilterV4'({{(asn == 64512 ? "true" : "false")}});
+            calico_export_to_bgp_peers({{(asn == 64512 ? "true" : "false")}});
+            reject;
+          };
+        }
+        """;
 
     private static string Neighbour(string address, uint asn, string export) => $$"""
         router id {{address}};
@@ -188,7 +178,7 @@ public sealed class ImportedNodeTests
         && told.Contains("outside 192.168.15.0/26", StringComparison.Ordinal);
 
     private Background Run(string name, string program, string foreground) =>
-        _lab.Start(_node, name, "env", "PIPIT_SOCKET=" + Path.Combine(_lab.Folder, "pipit.sock"), program, foreground, "-c", _lab.File("bird.cfg", Config), "-s", Path.Combine(_lab.Folder, "node.ctl"), "-P", Path.Combine(_lab.Folder, "node.pid"));
+        _lab.Start(_node, name, "env", "PIPIT_SOCKET=" + Path.Combine(_lab.Folder, "pipit.sock"), program, foreground, "-c", _lab.File("bird.cfg", s_config), "-s", Path.Combine(_lab.Folder, "node.ctl"), "-P", Path.Combine(_lab.Folder, "node.pid"));
 
     /// <summary>What the neighbours know, a line per route with its attributes.</summary>
     private string Told()

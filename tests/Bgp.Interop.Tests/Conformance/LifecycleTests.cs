@@ -209,16 +209,10 @@ public sealed class LifecycleTests
         Assert.That(theirs.WaitForMessage(static message => message.Type == Octets.Open), Is.Not.Null, theirs.Messages());
         using Speaker ours = SessionTests.Reach(who, Stage.OpenSent);
         (Speaker first, Speaker second) = oursFirst ? (ours, theirs) : (theirs, ours);
-        first.Send(who.OpenMessage());
-        Assert.That(first.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, first.Messages());
+        Open(first, who);
         second.Send(who.OpenMessage());
         (Speaker winner, Speaker loser) = oursIsHigher ? (ours, theirs) : (theirs, ours);
-        Assert.That(loser.WaitForNotification()?.Text, Is.EqualTo("NOTIFICATION 6/7 "), $"loser {loser.Messages()}, winner {winner.Messages()}\n{Dut.Tail()}");
-        Assert.That(loser.WaitForClose());
-        Assert.That(winner.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, winner.Messages());
-        winner.Send(Octets.KeepaliveMessage);
-        Dut.Settle(winner);
-        End(winner);
+        AssertOneStays(winner, loser);
     }
 
     /// <summary>The same where the neighbour opened both: there is one in OpenConfirm when an OPEN arrives on another, whichever was opened first.</summary>
@@ -236,12 +230,23 @@ public sealed class LifecycleTests
         (Speaker existing, Speaker created) = order == 2 ? (two, one) : (one, two);
         if (order > 0)
         {
-            existing.Send(who.OpenMessage());
-            Assert.That(existing.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, existing.Messages());
+            Open(existing, who);
         }
 
         created.Send(who.OpenMessage());
         (Speaker winner, Speaker loser) = oursIsHigher ? (existing, created) : (created, existing);
+        AssertOneStays(winner, loser);
+    }
+
+    private static void Open(Speaker speaker, Identity who)
+    {
+        speaker.Send(who.OpenMessage());
+        Assert.That(speaker.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, speaker.Messages());
+    }
+
+    /// <summary>Both OPENs are there: one connection gets Connection Collision Resolution, and the other becomes a session.</summary>
+    private static void AssertOneStays(Speaker winner, Speaker loser)
+    {
         Assert.That(loser.WaitForNotification()?.Text, Is.EqualTo("NOTIFICATION 6/7 "), $"loser {loser.Messages()}, winner {winner.Messages()}\n{Dut.Tail()}");
         Assert.That(loser.WaitForClose());
         Assert.That(winner.WaitForMessage(static message => message.Type == Octets.Keepalive), Is.Not.Null, winner.Messages());
