@@ -18,7 +18,7 @@ public struct Path
     /// <summary>Index of the peer that sent it; <see cref="RibPeer.Local"/> for this host's own.</summary>
     public ushort Peer;
 
-    /// <summary><see cref="PathFlags"/> in the low byte, session epoch in the high byte.</summary>
+    /// <summary><see cref="PathFlags"/> in the low byte, the low 8 bits of its epoch in the high byte (see <see cref="RibShard{TPrefix}.BumpEpoch"/>).</summary>
     public ushort Flags;
 }
 

@@ -30,9 +30,9 @@ public sealed partial class RibShard<TPrefix>
     /// <summary>Everything that the peer has sent so far is stale from now on. Returns how many prefixes were looked at, which is 0 but in the case below.</summary>
     /// <remarks>
     /// The epochs of a peer's paths must not lie 256 apart. They do not where what is stale is confirmed or swept: then all paths have the present epoch, however many there were
-    /// before. Where it is not, because a neighbour begins refresh after refresh and ends none, or comes back again and again and sends nothing, what was not confirmed in 128
-    /// epochs goes, though its time is not over (RFC 7313 section 4 allows that, RFC 4724 section 4.2 asks for it at the second loss). Each further epoch pays for a
-    /// part of the pass that removes it, so that no neighbour can have a table stand still for a whole one.
+    /// before. Where it is not, because a neighbour begins refresh after refresh and ends none, or comes back again and again and sends nothing, a pass begins when the oldest path
+    /// may be 128 epochs old, and what was not confirmed in the latter 64 of them goes, though its time is not over (RFC 7313 section 4 allows that, RFC 4724 section 4.2 asks for it
+    /// at the second loss). Each further epoch pays for a part of the pass, so that no neighbour can have a table stand still for a whole one.
     /// </remarks>
     public int BumpEpoch(ushort peer)
     {

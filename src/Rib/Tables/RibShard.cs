@@ -21,6 +21,8 @@ public sealed partial class RibShard<TPrefix> : ILocRib<TPrefix>
     where TPrefix : unmanaged, IPrefix<TPrefix>
 {
     private const int EpochShift = 8;
+
+    /// <summary>Epochs that a path may be old at most: its eight bits say no more.</summary>
     private const int MaxAge = 255;
     private const int KnownNextHops = 256;
 
