@@ -131,10 +131,13 @@ public sealed class BmpStationTests
             bed.Announce(1, from, 5000, communities: 60, perSet: 1);
         }
 
-        await bed.HeardAsync(() => bed.Station.Drops == 1, "it is given up").ConfigureAwait(false);
+        // Where the last announcements take long, the next connection, which nobody reads yet either, may have gone the same way.
+        await bed.HeardAsync(() => bed.Station.Drops > 0, "it is given up").ConfigureAwait(false);
         BmpCollector told = await station.AcceptAsync().ConfigureAwait(false);
         int routes = bed.V4.Shard.PathCount(1);
-        await station.ReadUntilAsync(() => told.EndsOfRib.Count == 2).ConfigureAwait(false);
+        await station.ReadUntilAsync(
+            () => told.EndsOfRib.Count == 2,
+            async () => told = await station.AcceptAsync().ConfigureAwait(false)).ConfigureAwait(false);
         Assert.That(told.Rib(BmpPeerType.GlobalInstance, bed.Address(1)), Has.Count.EqualTo(routes));
         Assert.That(bed.Log.Lines, Has.Exactly(1).Contains("reads too slowly"));
     }
