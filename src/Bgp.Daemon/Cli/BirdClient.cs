@@ -36,8 +36,9 @@ internal sealed class BirdClient
     }
 
     /// <summary>Runs a command line and gives its exit code: 0 where the last answer was no error, 1 where it was, or nobody answered.</summary>
-    internal static int Run(string name, string[] args, TextReader input, TextWriter output, TextWriter error, bool isTerminal)
+    internal static int Run(string name, string[] args, TextReader input, TextWriter output, TextWriter error, bool isTerminal, TimeSpan? patience = null)
     {
+        TimeSpan limit = patience ?? Control.ControlClient.Patience;
         bool verbose = false;
         bool restricted = false;
         string? path = null;
@@ -80,7 +81,11 @@ internal sealed class BirdClient
         }
 
         path ??= DefaultSocket(name);
-        using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+        {
+            SendTimeout = (int)limit.TotalMilliseconds,
+            ReceiveTimeout = (int)limit.TotalMilliseconds,
+        };
         try
         {
             socket.Connect(new UnixDomainSocketEndPoint(path));
@@ -95,6 +100,11 @@ internal sealed class BirdClient
         try
         {
             return client.Converse(restricted, args[i..], input, isTerminal);
+        }
+        catch (IOException e) when (e.InnerException is SocketException { SocketErrorCode: SocketError.TimedOut or SocketError.WouldBlock })
+        {
+            error.WriteLine(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The server has said nothing for {limit.TotalSeconds:0.###} s: it is stopped, or hangs"));
+            return 1;
         }
         catch (IOException)
         {

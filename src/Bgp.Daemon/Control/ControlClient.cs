@@ -16,13 +16,23 @@ public sealed class ControlClient : IDisposable
     /// <summary>Where the daemon listens unless told otherwise.</summary>
     public const string DefaultPath = "/run/pipit/control.sock";
 
+    /// <summary>Silence after which a daemon counts as one that is stopped or hangs: it answers in milliseconds, whatever else it does.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
     private readonly Socket _socket;
     private readonly StreamReader _reader;
+    private readonly TimeSpan _patience;
 
     /// <summary>Connects. Throws <see cref="ControlException"/> with code 3 (nobody there) or 4 (not allowed).</summary>
     public ControlClient(string path)
+        : this(path, Patience)
     {
-        _socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    }
+
+    internal ControlClient(string path, TimeSpan patience)
+    {
+        _patience = patience;
+        _socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { SendTimeout = Milliseconds(patience) };
         try
         {
             _socket.Connect(new UnixDomainSocketEndPoint(path));
@@ -43,10 +53,19 @@ public sealed class ControlClient : IDisposable
         _reader = new StreamReader(new NetworkStream(_socket, ownsSocket: false));
     }
 
-    /// <summary>Sends a request and gives the items as they come, as JSON lines.</summary>
+    /// <summary>
+    /// Sends a request and gives the items as they come, as JSON lines. Throws <see cref="ControlException"/>: what the daemon says, 3 where it closes, 5 where nothing comes any more.
+    /// </summary>
     public IEnumerable<string> Ask(RequestDto request)
     {
         string? line;
+        _socket.ReceiveTimeout = request.Verb switch
+        {
+            // What happens next may be hours away.
+            "events" => Timeout.Infinite,
+            "wait" => Milliseconds(_patience + TimeSpan.FromSeconds(Math.Clamp(request.Seconds ?? 30, 0, 86400))),
+            _ => Milliseconds(_patience),
+        };
         try
         {
             byte[] octets = JsonSerializer.SerializeToUtf8Bytes(request, ControlJson.Default.RequestDto);
@@ -63,6 +82,10 @@ public sealed class ControlClient : IDisposable
             try
             {
                 line = _reader.ReadLine();
+            }
+            catch (IOException e) when (e.InnerException is SocketException { SocketErrorCode: SocketError.TimedOut or SocketError.WouldBlock })
+            {
+                throw new ControlException(5, $"the daemon is there, but has said nothing for {_socket.ReceiveTimeout / 1000.0:0.###} s: it is stopped, or hangs");
             }
             catch (IOException e)
             {
@@ -99,6 +122,8 @@ public sealed class ControlClient : IDisposable
             yield return line;
         }
     }
+
+    private static int Milliseconds(TimeSpan time) => (int)Math.Min(time.TotalMilliseconds, int.MaxValue);
 
     /// <inheritdoc/>
     public void Dispose()
