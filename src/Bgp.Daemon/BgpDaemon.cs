@@ -82,7 +82,7 @@ internal sealed partial class BgpDaemon : IDisposable
         _peers = new PeerManager(_context) { OnStateChanged = StateChanged };
         if (kernel)
         {
-            _feed = new KernelFeed(v4, v6, _nexthopsV4, _nexthopsV6) { Learning = _mapping.Learning(), OnReady = () => _kernelReady.TrySetResult() };
+            _feed = new KernelFeed(v4, v6, _nexthopsV4, _nexthopsV6) { AddressesResolve = model.Kernel.Table != KernelConfig.MainTable, Learning = _mapping.Learning(), OnReady = () => _kernelReady.TrySetResult() };
             _kernel = new KernelSync(
                 new KernelSyncOptions
                 {

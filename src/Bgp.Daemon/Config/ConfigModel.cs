@@ -213,8 +213,11 @@ public sealed record KernelConfig
     /// <summary>Families whose routes of our protocol are ours; those of the other belong to another process.</summary>
     public ConfigList<string> Families { get; init; } = ["ipv4", "ipv6"];
 
-    /// <summary>Routing table; 254 is main.</summary>
-    public uint Table { get; init; } = 254;
+    /// <summary>RT_TABLE_MAIN.</summary>
+    internal const uint MainTable = 254;
+
+    /// <summary>Routing table.</summary>
+    public uint Table { get; init; } = MainTable;
 
     /// <summary>rtm_protocol.</summary>
     public byte Protocol { get; init; } = 12;

@@ -158,7 +158,7 @@ internal sealed partial class ConfigResolver(IssueSink sink, string directory)
         {
             Enabled = node.At("enabled").Flag(true),
             Families = node.At("families").Texts() is { Count: > 0 } families ? families : d.Families,
-            Table = node.At("table").UIntOrNull() ?? 254,
+            Table = node.At("table").UIntOrNull() ?? KernelConfig.MainTable,
             Protocol = (byte)node.At("protocol").Int(12),
             MetricMode = fixedMetric ? KernelMetricMode.Fixed : metric == "localPref" ? KernelMetricMode.LocalPref : KernelMetricMode.None,
             Metric = fixedMetric ? value : 0,

@@ -19,6 +19,7 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
 
     private const uint DirectPathId = uint.MaxValue - 1;
     private const byte ProtocolKernel = 2;
+    private const byte ScopeLink = 253;
 
     private readonly Dictionary<int, string> _names = [];
     private readonly Pending<Ipv4Prefix> _v4 = new();
@@ -38,6 +39,12 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
 
     /// <summary>Called after an interface came, changed or went, with its name, on the kernel's thread.</summary>
     internal Action<string>? OnLink { get; set; }
+
+    /// <summary>
+    /// Whether the subnets of the host's addresses resolve next hops. For tables other than main: the kernel writes its routes to connected subnets into main alone, so without this no
+    /// neighbour on a link could be a next hop.
+    /// </summary>
+    internal bool AddressesResolve { get; init; }
 
     /// <summary>The addresses of this host.</summary>
     internal IReadOnlyList<InterfaceAddress> Addresses
@@ -81,11 +88,18 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     {
         // What comes is counted first: an address that only changes its interface's name stays our own throughout.
         List<(IpAddr Address, bool Own)> own = [];
+        List<(InterfaceAddress Address, bool Added)> subnets = [];
         lock (_addresses)
         {
             foreach (InterfaceAddress address in added)
             {
-                if (_addresses.Add(address) && ++CollectionsMarshal.GetValueRefOrAddDefault(_own, address.Address, out _) == 1)
+                if (!_addresses.Add(address))
+                {
+                    continue;
+                }
+
+                subnets.Add((address, true));
+                if (++CollectionsMarshal.GetValueRefOrAddDefault(_own, address.Address, out _) == 1)
                 {
                     own.Add((address.Address, true));
                 }
@@ -93,7 +107,13 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
 
             foreach (InterfaceAddress address in removed)
             {
-                if (_addresses.Remove(address) && --CollectionsMarshal.GetValueRefOrAddDefault(_own, address.Address, out _) == 0)
+                if (!_addresses.Remove(address))
+                {
+                    continue;
+                }
+
+                subnets.Add((address, false));
+                if (--CollectionsMarshal.GetValueRefOrAddDefault(_own, address.Address, out _) == 0)
                 {
                     _own.Remove(address.Address);
                     own.Add((address.Address, false));
@@ -108,6 +128,13 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
         {
             v4.Post(loop => Changed(loop, nexthopsV4, changed => SetOwn(nexthopsV4, own, changed)), RibPeer.Local);
             v6.Post(loop => Changed(loop, nexthopsV6, changed => SetOwn(nexthopsV6, own, changed)), RibPeer.Local);
+        }
+
+        if (AddressesResolve && subnets.Count > 0)
+        {
+            // IPv4 routes may have IPv6 next hops (RFC 8950).
+            v4.Post(loop => Changed(loop, nexthopsV4, changed => Connect(nexthopsV4, subnets, v6Alone: false, changed)), RibPeer.Local);
+            v6.Post(loop => Changed(loop, nexthopsV6, changed => Connect(nexthopsV6, subnets, v6Alone: true, changed)), RibPeer.Local);
         }
 
         foreach (InterfaceAddress address in removed)
@@ -143,6 +170,29 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
             foreach ((IpAddr address, bool isOwn) in own)
             {
                 nexthops.SetOwnAddress(address, isOwn, changed);
+            }
+        }
+    }
+
+    // The routes that the kernel has for these addresses in main. Their addresses keep those of one subnet apart.
+    private static void Connect(NexthopTable nexthops, List<(InterfaceAddress Address, bool Added)> subnets, bool v6Alone, List<IpAddr> changed)
+    {
+        foreach ((InterfaceAddress address, bool added) in subnets)
+        {
+            FibNextHops hops = new([new FibNextHop(default, address.Interface, OnLink: false)]);
+            IpAddr network = address.Network;
+            if (network.IsLoopback)
+            {
+                continue;
+            }
+
+            if (network.IsV6)
+            {
+                nexthops.ApplyRoute(new KernelRoute<Ipv6Prefix>(Ipv6Prefix.Create(network, address.PrefixLength), KernelRouteType.Unicast, ProtocolKernel, 0, 0, 0, false, address.Address, hops), added, changed);
+            }
+            else if (!v6Alone)
+            {
+                nexthops.ApplyRoute(new KernelRoute<Ipv4Prefix>(Ipv4Prefix.Create(network, address.PrefixLength), KernelRouteType.Unicast, ProtocolKernel, ScopeLink, 0, 0, false, address.Address, hops), added, changed);
             }
         }
     }
