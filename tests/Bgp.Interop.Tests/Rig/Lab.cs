@@ -173,7 +173,9 @@ internal sealed class Background : IDisposable
     internal Background(string log, string[] words)
     {
         _log = new StreamWriter(log, append: true) { AutoFlush = true };
-        _process = new Process { StartInfo = new ProcessStartInfo(words[0], words[1..]) { RedirectStandardOutput = true, RedirectStandardError = true } };
+
+        // A shell that runs the tests in the background has them ignore SIGINT, and so would all that they start.
+        _process = new Process { StartInfo = new ProcessStartInfo("env", ["--default-signal=INT,QUIT", .. words]) { RedirectStandardOutput = true, RedirectStandardError = true } };
         _process.OutputDataReceived += (_, line) => Note(line.Data);
         _process.ErrorDataReceived += (_, line) => Note(line.Data);
         _process.Start();
