@@ -103,7 +103,7 @@ public static class ConfigDiff
         {
             if (!a.Equals(b))
             {
-                changes.Add(new ConfigChange(kind, "", ChangeImpact.Change, ""));
+                changes.Add(new ConfigChange(kind, "", ChangeImpact.Change, ConfigDetail.Between(a, b)));
             }
         }
 
@@ -129,7 +129,7 @@ public static class ConfigDiff
             bool had = before.Remove(name(item), out T? was);
             if (!had || !was!.Equals(item))
             {
-                changes.Add(new ConfigChange(kind, name(item), had ? ChangeImpact.Change : ChangeImpact.Add, ""));
+                changes.Add(new ConfigChange(kind, name(item), had ? ChangeImpact.Change : ChangeImpact.Add, had ? ConfigDetail.Between(was!, item) : ""));
             }
         }
 

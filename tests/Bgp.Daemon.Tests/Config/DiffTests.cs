@@ -1,4 +1,7 @@
+using System.Globalization;
+using System.Reflection;
 using Bgp.Daemon.Config;
+using Bgp.Protocol;
 
 namespace Bgp.Daemon.Tests.Config;
 
@@ -35,4 +38,79 @@ public sealed class DiffTests
     [TestCase("version: 1", "version: 1\nlisten: { port: 1179 }", "listen  Change")]
     public void A_change_costs_no_more_than_it_must(string from, string to, string expected) =>
         Assert.That(string.Join('|', Changes(from, to)), Is.EqualTo(expected));
+
+    [Test]
+    public void What_differs_is_told_with_what_it_was_and_is()
+    {
+        ConfigModel old = ConfigReader.Parse(Base + "\npools: [{ name: x, cidr: 10.9.0.0/16 }]", "f").Model!;
+        ConfigModel now = ConfigReader.Parse(
+            Base.Replace("ipv4: 10.0.0.1", "ipv4: 10.0.0.1/24, ipv6: \"fd00::1/64\"", StringComparison.Ordinal)
+            + "\npools: [{ name: x, cidr: 10.9.0.0/16, tunnel: { mode: ipip, when: crossSubnet } }]\nkernel: { maxPaths: 4, staleTime: 90s, learn: { excludeProtocols: [80] } }\nlog: { level: debug }\nrouteReflector: { clusterId: 0.0.0.7 }\nwatch: true", "f").Model!;
+        Assert.That(ConfigDiff.Compare(old, now).Where(static change => change.Kind is not "peer").Select(static change => $"{change.Kind} {change.Detail}"), Is.EqualTo(new[]
+        {
+            "node ipv4 10.0.0.1 to 10.0.0.1/24, ipv6 none to fd00::1/64",
+            "kernel maxPaths 16 to 4, staleTime 30s to 90s, learn.excludeProtocols [] to [80]",
+            "routeReflector clusterId none to 0.0.0.7",
+            "log level info to debug",
+            "watch false to true",
+            "pool tunnel.mode none to ipip, tunnel.when always to crossSubnet",
+        }));
+    }
+
+    /// <summary>A key that is added to a section must be added to <see cref="ConfigDetail"/>, or its change would be shown without a word.</summary>
+    [TestCase(typeof(NodeConfig))]
+    [TestCase(typeof(ListenConfig))]
+    [TestCase(typeof(KernelConfig))]
+    [TestCase(typeof(PoolConfig))]
+    [TestCase(typeof(OriginateConfig))]
+    [TestCase(typeof(BmpConfig))]
+    [TestCase(typeof(LogConfig))]
+    [TestCase(typeof(MetricsConfig))]
+    public void Every_key_of_a_section_is_told(Type section)
+    {
+        // The name of a thing is what it is known by: another name is another thing.
+        foreach (PropertyInfo property in section.GetProperties().Where(property => property.Name is not ("EqualityContract" or "Prefix") && (property.Name != "Name" || section == typeof(NodeConfig))))
+        {
+            object old = Make(section);
+            object now = Make(section);
+            if (property.Name is "Ipv4Length" or "Ipv6Length")
+            {
+                // A length of no address is nothing.
+                Set(old, property.Name[..4], IpAddr.V4(7));
+                Set(now, property.Name[..4], IpAddr.V4(7));
+            }
+
+            if (property.Name == "Metric")
+            {
+                Set(old, "MetricMode", KernelMetricMode.Fixed);
+                Set(now, "MetricMode", KernelMetricMode.Fixed);
+            }
+
+            Set(now, property.Name, Other(property.GetValue(old), property.PropertyType));
+            Assert.That(ConfigDetail.Between(old, now), Is.Not.Empty, property.Name);
+            Assert.That(ConfigDetail.Between(old, old), Is.Empty, property.Name);
+        }
+
+        static object Make(Type type) => type == typeof(BmpConfig) ? new BmpConfig("b", IpAddr.V4(1), 1, BmpPolicies.Pre, TimeSpan.Zero, TimeSpan.Zero)
+            : type == typeof(LogConfig) ? new LogConfig() : type == typeof(MetricsConfig) ? new MetricsConfig() : Activator.CreateInstance(type)!;
+
+        static void Set(object on, string name, object value) => on.GetType().GetProperty(name)!.SetValue(on, value);
+
+        static object Other(object? value, Type type) => value switch
+        {
+            bool flag => !flag,
+            string text => text + "x",
+            TimeSpan time => time + TimeSpan.FromSeconds(1),
+            IpAddr => IpAddr.V4(0x0A090807),
+            Cidr => new Cidr(IpAddr.V4(0x0A000000), 8),
+            Enum => Enum.GetValues(type).Cast<object>().First(other => !other.Equals(value)),
+            ConfigList<string> => ConfigList.Create<string>(["y"]),
+            ConfigList<byte> => ConfigList.Create<byte>([9]),
+            ConfigList<uint> => ConfigList.Create<uint>([9]),
+            ConfigList<Cidr> => ConfigList.Create<Cidr>([new Cidr(IpAddr.V4(0x0A000000), 8)]),
+            ConfigList<IpAddr> => ConfigList.Create<IpAddr>([IpAddr.V4(9)]),
+            null => "y",
+            _ => Convert.ChangeType(Convert.ToInt64(value, CultureInfo.InvariantCulture) + 1, type, CultureInfo.InvariantCulture),
+        };
+    }
 }
