@@ -293,7 +293,7 @@ public sealed partial class KernelSync : IDisposable
             _refusalSaid = failed > 0;
             _options.Log?.Invoke(failed == 0
                 ? "no route is refused any more"
-                : $"routes are refused ({failed} at present, see fib --diff): {_writeError}; they are tried again when links, addresses or routes change");
+                : $"routes are refused ({failed} at present, see fib --diff): {_writeError ?? _lastError}; they are tried again when links, addresses or routes change");
         }
     }
 
