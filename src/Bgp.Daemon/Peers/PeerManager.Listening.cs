@@ -71,14 +71,7 @@ internal sealed partial class PeerManager
                 }
             }
 
-            if (wanted.Count == 0)
-            {
-                _listeners.ForEach(static listener => listener.Share(false));
-                refused = string.Join("; ", closed.Select(static item => $"{item.Key}: {(item.Value.Length > 0 ? item.Value : "this kernel has no such address family")}"));
-                return false;
-            }
-
-            List<BgpListener> old = _listeners.FindAll(listener => !wanted.Contains(listener));
+            List<BgpListener> before = [.. _listeners];
             lock (_gate)
             {
                 if (_stopping)
@@ -86,13 +79,39 @@ internal sealed partial class PeerManager
                     opened.ForEach(static listener => listener.Dispose());
                     return true;
                 }
-
-                _listeners.Clear();
-                _listeners.AddRange(wanted);
             }
 
+            _listeners.Clear();
+            _listeners.AddRange(wanted);
+
+            // Passwords before the first packet can come.
             SetKeys();
-            opened.ForEach(static listener => listener.Start());
+            foreach (BgpListener listener in opened)
+            {
+                try
+                {
+                    listener.Start();
+                }
+                catch (SocketException exception)
+                {
+                    // Another socket was bound at the same moment, and listened first.
+                    closed[listener.EndPoint] = exception.Words();
+                    wanted.Remove(listener);
+                    listener.Dispose();
+                }
+            }
+
+            _listeners.Clear();
+            _listeners.AddRange(wanted.Count == 0 ? before : wanted);
+
+            if (wanted.Count == 0)
+            {
+                before.ForEach(static listener => listener.Share(false));
+                refused = string.Join("; ", closed.Select(static item => $"{item.Key}: {(item.Value.Length > 0 ? item.Value : "this kernel has no such address family")}"));
+                return false;
+            }
+
+            List<BgpListener> old = before.FindAll(listener => !wanted.Contains(listener));
             old.ForEach(static listener => listener.Dispose());
             wanted.ForEach(static listener => listener.Share(false));
             wanted.ForEach(listener => listener.SetBacklog(backlog));
