@@ -193,7 +193,7 @@ internal sealed partial class BgpDaemon
                 _confirmTimer = _time.CreateTimer(_ => Unconfirmed(by), null, time, Timeout.InfiniteTimeSpan);
             }
 
-            string text = changes.Count == 0 ? "nothing changed" : string.Join(", ", changes.Take(20).Select(static change => $"{change.Kind} {change.Name}: {change.Impact}")) + (changes.Count > 20 ? $" and {changes.Count - 20} more" : "");
+            string text = changes.Count == 0 ? "nothing changed" : string.Join(", ", changes.Take(20).Select(static change => $"{change.Kind}{(change.Name.Length > 0 ? " " : "")}{change.Name}: {change.Impact}")) + (changes.Count > 20 ? $" and {changes.Count - 20} more" : "");
             Log.Reloaded(_log, rollback ? $"rolled back; {text}" : text);
             Events.Publish(_loadedAt, "config", null, $"{changes.Count} changes");
             return answer;

@@ -56,7 +56,7 @@ internal readonly record struct PeerChange(ChangeImpact Impact, string Detail, b
         Note(was.LongLived != now.LongLived && (was.LongLived == 0) == (now.LongLived == 0), "gracefulRestart.longLived", ChangeImpact.Timers);
 
         bool limits = Limits(was.Families, now.Families, out EquatableList<FamilySettings> families);
-        Note(limits, "families", ChangeImpact.Timers);
+        Note(limits, "maxPrefixes", ChangeImpact.Timers);
         bool import = Note(was.Policies.ImportKey != now.Policies.ImportKey, "import", ChangeImpact.Refresh);
         bool export = Note(was.Policies.ExportKey != now.Policies.ExportKey, "export", ChangeImpact.Refresh);
         export |= Note(was.NextHop != now.NextHop, "nextHop", ChangeImpact.Refresh);
@@ -72,6 +72,12 @@ internal readonly record struct PeerChange(ChangeImpact Impact, string Detail, b
         Note(was.Asn != now.Asn, "asn", ChangeImpact.Reset);
         Note(was.LocalAsn != now.LocalAsn, "localAsn", ChangeImpact.Reset);
         Note(was.HoldTime != now.HoldTime, "timers.hold", ChangeImpact.Reset);
+        Note(was.Port != now.Port, "port", ChangeImpact.Reset);
+        Note(was.SourceAddress != now.SourceAddress, "sourceAddress", ChangeImpact.Reset);
+        Note(was.IsClient != now.IsClient, "routeReflectorClient", ChangeImpact.Reset);
+        Note(was.GracefulRestart != now.GracefulRestart, "gracefulRestart.enabled", ChangeImpact.Reset);
+        Note((was.LongLived == 0) != (now.LongLived == 0), "gracefulRestart.longLived", ChangeImpact.Reset);
+        Note(!families.Equals(now.Families), "families", ChangeImpact.Reset);
         PeerSettings rest = was with
         {
             Description = now.Description,
@@ -84,8 +90,12 @@ internal readonly record struct PeerChange(ChangeImpact Impact, string Detail, b
             Md5 = now.Md5,
             Bfd = now.Bfd,
             RestartTime = now.RestartTime,
-            LongLived = (was.LongLived == 0) == (now.LongLived == 0) ? now.LongLived : was.LongLived,
-            Families = families,
+            Port = now.Port,
+            SourceAddress = now.SourceAddress,
+            IsClient = now.IsClient,
+            GracefulRestart = now.GracefulRestart,
+            LongLived = now.LongLived,
+            Families = now.Families,
             Policies = now.Policies,
             NextHop = now.NextHop,
             NodeIpv4 = now.NodeIpv4,

@@ -113,4 +113,14 @@ public sealed class DiffTests
             _ => Convert.ChangeType(Convert.ToInt64(value, CultureInfo.InvariantCulture) + 1, type, CultureInfo.InvariantCulture),
         };
     }
+
+    [TestCase("port: 1179, sourceAddress: 10.0.0.1, routeReflectorClient: true", "port, sourceAddress, routeReflectorClient")]
+    [TestCase("gracefulRestart: { longLived: 1h }, families: { ipv4: { addPath: { receive: true } } }", "gracefulRestart.longLived, families")]
+    [TestCase("gracefulRestart: { enabled: false }", "gracefulRestart.enabled")]
+    [TestCase("families: { ipv4: { maxPrefixes: { count: 5 } } }", "maxPrefixes")]
+    public void A_peers_change_names_its_keys(string keys, string expected) =>
+        Assert.That(
+            ConfigDiff.Compare(ConfigReader.Parse(Base, "f").Model!, ConfigReader.Parse(Base.Replace("10.0.0.2, group: g", "10.0.0.2, group: g, " + keys, StringComparison.Ordinal), "f").Model!)
+                .Select(static change => change.Detail),
+            Is.EqualTo(new[] { expected }));
 }
