@@ -90,7 +90,15 @@ public sealed partial class CliApp
     {
         CliApp app = new(new CliOutput(output, error, isTerminal));
         int code = app.Invoke(args);
-        output.Flush();
+        try
+        {
+            output.Flush();
+        }
+        catch (IOException e)
+        {
+            return app.Unwritten(e);
+        }
+
         return code;
     }
 
@@ -121,11 +129,17 @@ public sealed partial class CliApp
         {
             return _output.Fail(e.Code, e.Message);
         }
-        catch (IOException)
+        catch (IOException e)
         {
-            // The reader of our pipe has had enough (`pipit routes | head`).
-            return ExitCode.Ok;
+            return Unwritten(e);
         }
+    }
+
+    /// <summary>A reader of our pipe that has had enough (`pipit routes | head`) is no failure; a full disk is one, or a script takes half of the routes for all of them.</summary>
+    private int Unwritten(IOException e)
+    {
+        const int BrokenPipe = 32;
+        return e.HResult == BrokenPipe ? ExitCode.Ok : _output.Fail(ExitCode.Negative, $"cannot write the output: {e.Message}");
     }
 
     private int Usage(ParseResult parsed)

@@ -32,13 +32,18 @@ public sealed partial class CliApp
                 return code;
             }
 
+            if (parsed.GetValue(confirm) is { } time && !ControlConnection.MayConfirmWithin(within.TotalSeconds))
+            {
+                return _output.Fail(ExitCode.Usage, $"--confirm: '{time}' is not more than 0 and less than a day");
+            }
+
             bool isDry = parsed.GetValue(dry);
             return Reload(parsed, new RequestDto
             {
                 Verb = "reload",
                 Flag = isDry,
                 Wait = parsed.GetValue(wait),
-                Seconds = within > TimeSpan.Zero ? within.TotalSeconds : null,
+                Seconds = parsed.GetValue(confirm) is null ? null : within.TotalSeconds,
                 Reason = parsed.GetValue(reason),
             });
         });

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Bgp.Daemon.Control;
 
@@ -79,17 +80,25 @@ public sealed partial class CliApp
             return ExitCode.Ok;
         }
 
-        // Whole or not at all: a reader never finds half a dump under the name.
+        // Whole or not at all: a reader never finds half a dump under the name. A pipe or a device (/dev/stdout, /dev/null) is written to, never replaced by a file.
         string part = file + ".part";
         long length;
         try
         {
-            using (FileStream stream = new(part, FileMode.Create, FileAccess.Write))
+            if (File.Exists(file) && !FileKind.IsRegular(file))
             {
-                length = Write(items, stream);
+                using FileStream device = new(file, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+                length = Write(items, device);
             }
+            else
+            {
+                using (FileStream stream = new(part, FileMode.Create, FileAccess.Write))
+                {
+                    length = Write(items, stream);
+                }
 
-            File.Move(part, file, overwrite: true);
+                File.Move(part, file, overwrite: true);
+            }
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -116,4 +125,22 @@ public sealed partial class CliApp
             return written;
         }
     }
+}
+
+/// <summary>What the framework does not tell of a file.</summary>
+internal static partial class FileKind
+{
+    /// <summary>Whether it is a plain file, which may be replaced by another; asked without opening it, since that waits where it is a pipe.</summary>
+    internal static bool IsRegular(string path)
+    {
+        const int CurrentDirectory = -100;
+        const uint TypeMask = 1;
+        const int ModeOffset = 28;
+        Span<byte> status = stackalloc byte[256];
+        return statx(CurrentDirectory, path, 0, TypeMask, status) == 0 && (BitConverter.ToUInt16(status[ModeOffset..]) & 0xF000) == 0x8000;
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int statx(int directory, string path, int flags, uint mask, Span<byte> status);
 }

@@ -63,6 +63,8 @@ public sealed class ControlClient : IDisposable
         {
             // What happens next may be hours away.
             "events" => Timeout.Infinite,
+            // The daemon waits for neighbours that do not read for as long as our patience.
+            "reload" when request.Wait => Milliseconds(_patience * 2),
             "wait" => Milliseconds(_patience + TimeSpan.FromSeconds(Math.Clamp(request.Seconds ?? 30, 0, 86400))),
             _ => Milliseconds(_patience),
         };

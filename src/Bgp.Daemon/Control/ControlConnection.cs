@@ -36,6 +36,9 @@ internal sealed class ControlConnection(
         }
     }
 
+    /// <summary>Whether a configuration may wait so many seconds to be confirmed.</summary>
+    internal static bool MayConfirmWithin(double seconds) => seconds is > 0 and < 86400;
+
     /// <summary>A request line without its end; null when it is none.</summary>
     internal static RequestDto? ParseRequest(ReadOnlySpan<byte> line)
     {
@@ -150,7 +153,14 @@ internal sealed class ControlConnection(
                 Stream(queries.GetFibAsync(r.Flag, cancel.Token), Json.FibDto, cancel);
                 break;
             case "reload":
-                TimeSpan? confirm = r.Seconds is > 0 and < 86400 and double s ? TimeSpan.FromSeconds(s) : null;
+                // Never taken as a reload that nobody has to confirm.
+                if (r.Seconds is { } within && !MayConfirmWithin(within))
+                {
+                    Fail(2, $"a reload cannot be confirmed within {within} s: more than 0 and less than a day");
+                    break;
+                }
+
+                TimeSpan? confirm = r.Seconds is { } s ? TimeSpan.FromSeconds(s) : null;
                 One(Await(queries.ReloadAsync(r.Flag, r.Wait, confirm, caller, cancel.Token), cancel), Json.ReloadDto);
                 break;
             case "confirm":

@@ -159,6 +159,48 @@ public sealed class CliTests
         Assert.That(Run("status"), Is.EqualTo((3, "", $"pipit: cannot reach the daemon on {_fixture.Path}: no socket there; is 'pipit run' running?\n")));
     }
 
+    [TestCase("0s")]
+    [TestCase("1d")]
+    [TestCase("48h")]
+    public void A_time_to_confirm_in_that_cannot_be_kept_is_refused_and_not_left_out(string time)
+    {
+        (int code, _, string error) = Run("reload", "--confirm", time);
+        Assert.That(code, Is.EqualTo(ExitCode.Usage));
+        Assert.That(error, Does.Contain($"--confirm: '{time}'"));
+        using ControlClient client = new(_fixture.Path);
+        Assert.That(() => client.Ask(new RequestDto { Verb = "reload", Seconds = 86400 }).ToArray(), Throws.TypeOf<ControlException>().With.Property("Code").EqualTo(2));
+    }
+
+    [Test]
+    public void A_table_dump_into_a_device_does_not_replace_it()
+    {
+        // By links, which a dump that replaces what it finds would take in the device's place.
+        string folder = Directory.CreateTempSubdirectory("pipit-").FullName;
+        try
+        {
+            foreach ((string device, int expected) in ((string, int)[])[("/dev/null", ExitCode.Ok), ("/dev/full", ExitCode.Negative)])
+            {
+                string link = Path.Combine(folder, Path.GetFileName(device));
+                File.CreateSymbolicLink(link, device);
+                Assert.That(Run("dump", "mrt", link).Code, Is.EqualTo(expected), device);
+                Assert.That(new FileInfo(link).LinkTarget, Is.EqualTo(device));
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Test]
+    public void Output_that_cannot_be_written_is_no_success()
+    {
+        using StreamWriter full = new(new FileStream("/dev/full", FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0));
+        using StringWriter error = new();
+        Assert.That(CliApp.Run(["peers", "--socket", _fixture.Path], full, error, isTerminal: false), Is.EqualTo(ExitCode.Negative));
+        Assert.That(error.ToString(), Does.StartWith("pipit: cannot write the output: "));
+    }
+
     [Test]
     public void Check_reports_on_stderr_and_says_no_with_exit_code_1()
     {

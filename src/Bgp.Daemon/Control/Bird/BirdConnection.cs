@@ -280,7 +280,7 @@ internal sealed partial class BirdConnection
 
     private (int Code, string Text) Do(PeerDto peer, PeerAction action, int code, string said, string? reason)
     {
-        CommandDto outcome = Await(_queries.PeerCommandAsync(peer.Name, action, Caller($"{action.ToString().ToLowerInvariant()} {peer.Name}", reason), _stop));
+        CommandDto outcome = Await(_queries.PeerCommandAsync(peer.Name, action, Caller($"{action switch { PeerAction.RefreshIn => "reload in", PeerAction.RefreshOut => "reload out", PeerAction.Refresh => "reload", _ => action.ToString().ToLowerInvariant() }} {peer.Name}", reason), _stop));
         return outcome.Ok ? (code, said) : (8006, outcome.Message);
     }
 
