@@ -104,6 +104,53 @@ public sealed class LiveReloadTests
         }
     }
 
+    [TestCase("reload")]
+    [TestCase("restart")]
+    public async Task A_neighbour_that_turns_the_new_session_away_while_it_ends_the_old_one_is_called_again_soon(string how)
+    {
+        using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Parse("127.0.3.2"), 0));
+        listener.Listen(8);
+        IPEndPoint endPoint = FreePort();
+        Identity who = new("them", "127.0.3.2", Dut.Asn) { Ipv6 = false };
+        string Config(int hold) => $$"""
+            version: 1
+            node: { name: us, asn: {{Dut.Asn}}, ipv4: 10.255.0.1 }
+            listen: { address: 127.0.0.1, port: {{endPoint.Port}} }
+            kernel: { enabled: false, staleTime: 1s }
+            metrics: { listen: "off" }
+            peers:
+              - { name: them, address: {{who.Address}}, port: {{((IPEndPoint)listener.LocalEndPoint!).Port}}, asn: {{who.Asn}}, timers: { hold: {{hold}}s, connectRetry: 60s } }
+            """;
+        (Background daemon, string cli) = Start("pipit.yaml", Config(90));
+        using (daemon)
+        {
+            using CancellationTokenSource limit = new(TimeSpan.FromSeconds(20));
+            using Socket first = await listener.AcceptAsync(limit.Token);
+            await Establish(first);
+            if (how == "reload")
+            {
+                _lab.File("pipit.yaml", Config(60));
+            }
+
+            Assert.That(Lab.TryRun(Lab.Pipit, ["--socket", cli, .. how == "reload" ? (string[])["reload"] : ["peer", "them", "restart"]]).Code, Is.Zero);
+            using (Socket second = await listener.AcceptAsync(limit.Token))
+            {
+                second.LingerState = new LingerOption(true, 0);
+            }
+
+            using Socket third = await listener.AcceptAsync(limit.Token);
+            await Establish(third);
+
+            async Task Establish(Socket socket)
+            {
+                await socket.SendAsync(who.OpenMessage(), limit.Token);
+                await socket.SendAsync((byte[])[.. Enumerable.Repeat((byte)255, 16), 0, 19, 4], limit.Token);
+                Lab.Eventually(() => Lab.TryRun(Lab.Pipit, "--socket", cli, "wait", "peers-established", "--timeout", "1s").Code == 0, "the session is up", 10, _lab.Logs);
+            }
+        }
+    }
+
     [Test]
     public void A_watched_file_that_is_swapped_by_its_directory_is_taken_once_and_a_broken_one_is_not()
     {

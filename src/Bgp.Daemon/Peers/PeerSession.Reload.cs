@@ -59,6 +59,7 @@ internal sealed partial class PeerSession
         PeerSettings was = Settings;
         bool same = was.Asn == settings.Asn && was.LocalAsn == settings.LocalAsn && was.RouterId == settings.RouterId && was.IsClient == settings.IsClient;
         bool runs = settings is { Disabled: false, Unusable: null };
+        _comesBack = runs && Established is not null;
         SetDownReason(settings.Disabled ? "disabled" : settings.Unusable ?? "configuration changed", same && runs ? Loss.Notified : Loss.Final);
         NotificationError error = NotificationMessage.Cease(!runs ? CeaseSubcode.AdministrativeShutdown : CeaseSubcode.OtherConfigurationChange);
         _fsm.Stop(same && runs ? error : ForGood(error), _actions);

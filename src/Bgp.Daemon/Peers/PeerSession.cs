@@ -32,6 +32,7 @@ internal sealed record WireOpen(OpenMessage Message, byte[] Octets);
 /// </remarks>
 internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDisposable
 {
+    private static readonly TimeSpan s_comeBack = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_linger = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan s_confirmTime = TimeSpan.FromSeconds(10);
     private static readonly byte[] s_manualStop = [BmpMessage.EventManualStop >> 8, (byte)BmpMessage.EventManualStop];
@@ -56,6 +57,9 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     private SessionState _reported;
     private string _connectFailure = "";
     private int _attempts;
+
+    /// <summary>The session was ended here in order to begin anew: the next attempt but one comes soon.</summary>
+    private bool _comesBack;
 
     internal PeerSession(PeerSettings settings, ushort index, IPeerOwner owner)
     {
@@ -163,6 +167,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     internal void Restart(string? reason) => Enter(() =>
     {
         (_downReason, _loss) = (reason is null ? "restarted" : $"restarted: {reason}", Loss.Notified);
+        _comesBack = Established is not null;
         _fsm.Stop(NotificationMessage.Cease(CeaseSubcode.AdministrativeReset, reason), _actions);
         if (!IsAdminDown && Settings.Unusable is null)
         {
@@ -477,6 +482,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
             HasAnswered |= _reported >= SessionState.OpenSent;
             StateBefore = before;
             _connectFailure = _reported == SessionState.Established ? "" : _connectFailure;
+            _comesBack &= _reported != SessionState.Established;
             Log.PeerState(_context.Log, Settings.Name, before.ToString(), _reported.ToString());
             _owner.StateChanged(this);
         }
@@ -566,7 +572,15 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
                 break;
             case SessionActionKind.StartTimer:
                 bool jitter = action.Timer is SessionTimer.Keepalive or SessionTimer.ConnectRetry;
-                _timers.Start(SessionTimers.Slot(item.Side, action.Timer), jitter ? Jitter(action.Seconds, action.Timer == SessionTimer.Keepalive) : TimeSpan.FromSeconds(action.Seconds));
+                TimeSpan time = jitter ? Jitter(action.Seconds, action.Timer == SessionTimer.Keepalive) : TimeSpan.FromSeconds(action.Seconds);
+                if (_comesBack && action.Timer == SessionTimer.ConnectRetry && _fsm.State == SessionState.Active)
+                {
+                    // The neighbour had not yet read that the old session is over, and turned the new one away (BIRD does): that must not cost a whole connectRetry.
+                    _comesBack = false;
+                    time = time < s_comeBack ? time : s_comeBack;
+                }
+
+                _timers.Start(SessionTimers.Slot(item.Side, action.Timer), time);
                 break;
             case SessionActionKind.StopTimer:
                 _timers.Stop(SessionTimers.Slot(item.Side, action.Timer));
