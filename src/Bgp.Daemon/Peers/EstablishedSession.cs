@@ -75,21 +75,19 @@ internal sealed class EstablishedSession
     internal void Start(Func<AfiSafi, bool> keepStale)
     {
         PeerSettings settings = _owner.Settings;
-        List<InboundFamily> inbound = [];
         if (Negotiated.HasFamily(AfiSafi.Ipv4Unicast))
         {
             _v4 = Join(_context.V4, settings.Policies.ImportV4, settings.Policies.ExportV4, keepStale, 0);
-            inbound.Add(_v4);
         }
 
         if (Negotiated.HasFamily(AfiSafi.Ipv6Unicast))
         {
             _v6 = Join(_context.V6, settings.Policies.ImportV6, settings.Policies.ExportV6, keepStale, 1);
-            inbound.Add(_v6);
         }
-
-        Connection.Inbound = [.. inbound];
     }
+
+    /// <summary>From now on the connection gives its UPDATEs to the tables by the short way.</summary>
+    internal void Receive() => Connection.Inbound = [.. new InboundFamily?[] { _v4, _v6 }.OfType<InboundFamily>()];
 
     /// <summary>What the running session takes over at once: how received attributes are judged, and limits. Import and export policies follow apart.</summary>
     internal void Update(PeerSettings settings)

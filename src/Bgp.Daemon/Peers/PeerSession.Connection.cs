@@ -71,7 +71,10 @@ internal sealed partial class PeerSession
     private void EarlyMessage(BgpConnection connection, MessageType type, ReadOnlySpan<byte> body)
     {
         bool confirmed = false;
-        Enter(() => confirmed = SideOf(connection) is { } side && _fsm.Confirmed(side, _actions));
+
+        // The end of the other connection may have confirmed this one between the look of the caller and the lock: then the message is the session's first just as well. A step
+        // of the state machine would take it as an UPDATE that has been read, and its routes would be lost.
+        Enter(() => confirmed = Established?.Connection == connection || (SideOf(connection) is { } side && _fsm.Confirmed(side, _actions)));
         IConnectionEvents events = this;
         if (!confirmed)
         {

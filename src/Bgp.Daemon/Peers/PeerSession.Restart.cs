@@ -53,10 +53,13 @@ internal sealed partial class PeerSession
         EstablishedCount++;
         (KnownRouterId, _attempts) = (received.Message.RouterId, 0);
         EstablishedSession session = new(this, _context, connection, negotiated, _context.NextSessionId());
-        Established = session;
         _end = null;
         _context.Bmp?.PeerUp(session, sent.Octets, received.Octets);
         session.Start(family => KeepsStale(negotiated, family));
+
+        // Whoever sees the session has it whole: the neighbour's first UPDATE may be read on another thread at this moment, where the end of a second connection made this one the session.
+        Established = session;
+        session.Receive();
         for (int i = 0; i < s_families.Length; i++)
         {
             if (!_kept[i] || KeepsStale(negotiated, s_families[i]))

@@ -60,6 +60,7 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
 
     /// <summary>The session was ended here in order to begin anew: the next attempt but one comes soon.</summary>
     private bool _comesBack;
+    private EstablishedSession? _established;
 
     internal PeerSession(PeerSettings settings, ushort index, IPeerOwner owner)
     {
@@ -76,7 +77,11 @@ internal sealed partial class PeerSession : IConnectionEvents, IRibSession, IDis
     internal ushort Index { get; }
 
     /// <summary>The established session, or null.</summary>
-    internal EstablishedSession? Established { get; private set; }
+    internal EstablishedSession? Established
+    {
+        get => Volatile.Read(ref _established);
+        private set => Volatile.Write(ref _established, value);
+    }
 
     internal SessionState State => _fsm.State;
 
