@@ -101,7 +101,7 @@ internal sealed class BirdClient
         {
             return client.Converse(restricted, args[i..], input, isTerminal);
         }
-        catch (IOException e) when (e.InnerException is SocketException { SocketErrorCode: SocketError.TimedOut or SocketError.WouldBlock })
+        catch (IOException e) when (Control.ControlClient.IsSilence(e))
         {
             error.WriteLine(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The server has said nothing for {limit.TotalSeconds:0.###} s: it is stopped, or hangs"));
             return 1;

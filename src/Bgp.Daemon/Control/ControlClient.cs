@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Sockets;
 using System.Text.Json;
 
@@ -63,6 +64,7 @@ public sealed class ControlClient : IDisposable
         {
             // What happens next may be hours away.
             "events" => Timeout.Infinite,
+
             // The daemon waits for neighbours that do not read for as long as our patience.
             "reload" when request.Wait => Milliseconds(_patience * 2),
             "wait" => Milliseconds(_patience + TimeSpan.FromSeconds(Math.Clamp(request.Seconds ?? 30, 0, 86400))),
@@ -85,9 +87,9 @@ public sealed class ControlClient : IDisposable
             {
                 line = _reader.ReadLine();
             }
-            catch (IOException e) when (e.InnerException is SocketException { SocketErrorCode: SocketError.TimedOut or SocketError.WouldBlock })
+            catch (IOException e) when (IsSilence(e))
             {
-                throw new ControlException(5, $"the daemon is there, but has said nothing for {_socket.ReceiveTimeout / 1000.0:0.###} s: it is stopped, or hangs");
+                throw new ControlException(5, string.Create(CultureInfo.InvariantCulture, $"the daemon is there, but has said nothing for {_socket.ReceiveTimeout / 1000.0:0.###} s: it is stopped, or hangs"));
             }
             catch (IOException e)
             {
@@ -124,6 +126,9 @@ public sealed class ControlClient : IDisposable
             yield return line;
         }
     }
+
+    /// <summary>Whether reading ended because nothing came in the time that the socket was given.</summary>
+    internal static bool IsSilence(IOException e) => e.InnerException is SocketException { SocketErrorCode: SocketError.TimedOut or SocketError.WouldBlock };
 
     private static int Milliseconds(TimeSpan time) => (int)Math.Min(time.TotalMilliseconds, int.MaxValue);
 
