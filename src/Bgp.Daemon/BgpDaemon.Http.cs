@@ -29,7 +29,7 @@ internal sealed partial class BgpDaemon
     }
 
     /// <summary>
-    /// Opens the endpoint of the model, then closes that of before. Where it cannot be opened, the one of before stays; where there is none, it is tried again each second.
+    /// Opens the endpoint of the model, then closes that of before. Where it cannot be opened, that of before stays, and it is tried again each second.
     /// </summary>
     private void OpenHttp()
     {
@@ -45,30 +45,29 @@ internal sealed partial class BgpDaemon
                 return;
             }
 
+            IPEndPoint wanted = IPEndPoint.Parse(listen);
+            if (wanted.Equals(_http?.EndPoint))
+            {
+                _httpProblem = null;
+                return;
+            }
+
             try
             {
-                HttpEndpoint made = new(IPEndPoint.Parse(listen), path => new MetricsPages(this).AnswerAsync(path), _time, _log);
+                HttpEndpoint made = new(wanted, path => new MetricsPages(this).AnswerAsync(path), _time, _log);
                 _http?.Dispose();
                 (_http, _httpProblem) = (made, null);
             }
             catch (SocketException exception)
             {
                 string problem = $"{listen}: {exception.Words()}";
-                if (_http is not null)
+                if (problem != _httpProblem)
                 {
-                    Log.ListensAsBefore(_log, listen, exception.Words());
-                }
-                else
-                {
-                    if (problem != _httpProblem)
-                    {
-                        Log.CannotListen(_log, listen, exception.Words());
-                    }
-
-                    _httpTimer = _time.CreateTimer(_ => OpenHttp(), null, s_httpAgain, Timeout.InfiniteTimeSpan);
+                    Log.CannotListen(_log, listen, exception.Words());
                 }
 
                 _httpProblem = problem;
+                _httpTimer = _time.CreateTimer(_ => OpenHttp(), null, s_httpAgain, Timeout.InfiniteTimeSpan);
             }
         }
     }

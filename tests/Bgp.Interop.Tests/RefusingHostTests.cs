@@ -62,26 +62,38 @@ public sealed class RefusingHostTests
     {
         string ours = _lab.Namespace("us");
         Lab.Address(ours, "lo", "10.1.0.1/32", Late + "/32");
-        Background other = new PipitNode(_lab, ours, "other", Config("other", Late)).Start().Process!;
-        Lab.Eventually(() => Listens(Late), "the other one listens", 15, _lab.Logs);
-        PipitNode pipit = new PipitNode(_lab, ours, "us", Config("us", "10.1.0.1")).Start();
-        Lab.Eventually(() => pipit.Cli("status").Code == 0 && Listens("10.1.0.1"), "it runs", 15, _lab.Logs);
-        pipit.Configure(Config("us", "10.1.0.1, " + Late));
-        Assert.That(pipit.Cli("reload", "--wait").Code, Is.Zero);
+        Background other = new PipitNode(_lab, ours, "other", Config("other", Late, Late + ":9179")).Start().Process!;
+        Listen(Late + ":179", Late + ":9179");
+        PipitNode pipit = new PipitNode(_lab, ours, "us", Config("us", "10.1.0.1", "10.1.0.1:9179")).Start();
+        Listen(Late + ":179", Late + ":9179", "10.1.0.1:179", "10.1.0.1:9179");
+        Reload("10.1.0.1, " + Late, Late + ":9179");
+        Assert.That(NotListening(pipit), Is.EqualTo($"{Late}:179: address already in use; {Late}:9179: address already in use"));
+        Listen(Late + ":179", Late + ":9179", "10.1.0.1:179", "10.1.0.1:9179");
+
+        // Metrics stay where they were until they can be where they should be, and are not in two places when they were never away.
+        Reload("10.1.0.1, " + Late, "10.1.0.1:9179");
         Assert.That(NotListening(pipit), Is.EqualTo($"{Late}:179: address already in use"));
+        Reload("10.1.0.1, " + Late, Late + ":9179");
         Assert.That(other.Terminate(), Is.Zero);
-        Lab.Eventually(() => NotListening(pipit) is null && Listens(Late), "it listens there now", 10, () => pipit.Cli("status").Output + _lab.Logs());
+        Listen(Late + ":179", Late + ":9179", "10.1.0.1:179");
+        Lab.Eventually(() => NotListening(pipit) is null, "nothing is missing", 10, () => pipit.Cli("status").Output + _lab.Logs());
 
         // An address that is not wanted any more is not tried any more.
-        pipit.Configure(Config("us", "10.1.0.1, 10.1.0.78"));
-        Assert.That(pipit.Cli("reload", "--wait").Code, Is.Zero);
+        Reload("10.1.0.1, 10.1.0.78", "off");
         Assert.That(NotListening(pipit), Does.StartWith("10.1.0.78:179"));
-        Assert.That(Listens(Late), Is.False);
-        pipit.Configure(Config("us", "10.1.0.1"));
-        Assert.That(pipit.Cli("reload", "--wait").Code, Is.Zero);
+        Listen("10.1.0.1:179");
+        Reload("10.1.0.1", "off");
         Assert.That(NotListening(pipit), Is.Null);
 
-        bool Listens(string address) => Lab.Run("ip", "netns", "exec", ours, "ss", "-Hltn").Contains(address + ":179 ", StringComparison.Ordinal);
+        void Reload(string listen, string metrics)
+        {
+            pipit.Configure(Config("us", listen, metrics));
+            Assert.That(pipit.Cli("reload", "--wait").Code, Is.Zero);
+        }
+
+        void Listen(params string[] expected) => Lab.Eventually(() => Listening().SequenceEqual(expected.Order(StringComparer.Ordinal)), string.Join(' ', expected), 15, () => string.Join(' ', Listening()) + _lab.Logs());
+
+        string[] Listening() => [.. Lab.Run("ip", "netns", "exec", ours, "ss", "-Hltn").Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(static line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[3]).Order(StringComparer.Ordinal)];
     }
 
     [Test]
@@ -123,11 +135,11 @@ public sealed class RefusingHostTests
         Assert.That(output + error, Does.Not.Contain("   at ").And.Not.Contain("Exception"));
     }
 
-    private static string Config(string name, string listen) => $$"""
+    private static string Config(string name, string listen, string metrics = "off") => $$"""
         version: 1
         node: { name: {{name}}, asn: 64512, ipv4: 10.1.0.1 }
         listen: { address: [{{listen}}] }
-        metrics: { listen: "off" }
+        metrics: { listen: "{{metrics}}" }
         kernel: { enabled: false }
         """;
 

@@ -32,10 +32,11 @@ internal sealed class HttpEndpoint : IDisposable
     internal HttpEndpoint(IPEndPoint endPoint, Func<string, ValueTask<HttpAnswer>> handler, TimeProvider time, ILogger log)
     {
         (_handler, _time, _log) = (handler, time, log);
+        EndPoint = endPoint;
         _listener = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            _listener.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            // Not ReuseAddress: the framework sets SO_REUSEADDR by itself, and with that option SO_REUSEPORT as well, with which two daemons would share the scrapes of one port.
             _listener.Bind(endPoint);
             _listener.Listen(128);
         }
@@ -47,6 +48,9 @@ internal sealed class HttpEndpoint : IDisposable
 
         _ = AcceptAsync();
     }
+
+    /// <summary>Where it listens.</summary>
+    internal IPEndPoint EndPoint { get; }
 
     /// <inheritdoc/>
     public void Dispose()

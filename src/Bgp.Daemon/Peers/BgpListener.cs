@@ -29,7 +29,6 @@ internal sealed class BgpListener : IDisposable
         _socket = new Socket(EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
             if (address.IsV6)
             {
                 SocketOptions.SetV6Only(_socket);

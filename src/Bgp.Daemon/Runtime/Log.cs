@@ -30,9 +30,6 @@ internal static partial class Log
     [LoggerMessage(53, LogLevel.Error, "cannot accept connections on {EndPoint}: {Reason}; trying again")]
     internal static partial void CannotAccept(ILogger log, string endPoint, string reason);
 
-    [LoggerMessage(54, LogLevel.Error, "cannot listen on {EndPoint}: {Reason}; the address of before stays")]
-    internal static partial void ListensAsBefore(ILogger log, string endPoint, string reason);
-
     [LoggerMessage(7, LogLevel.Information, "refused a connection from {Address}: no such peer is configured{More}")]
     internal static partial void UnknownPeer(ILogger log, string address, string more);
 
