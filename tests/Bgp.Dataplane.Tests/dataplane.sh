@@ -2,14 +2,7 @@
 # Runs inside user-mode Linux (Machine.cs boots it): four nodes on two subnets, real pings, and one line `RESULT name ok|FAIL detail` for each thing
 # that DataplaneTests.cs asserts. Arguments: the repository, the binary.
 set -u
-root=$1 pipit=$2 state=/run/pipit-test
-. "$root/scripts/cluster.sh"
-mkdir -p "$state"
-
-result() { # name, status, detail
-    echo "RESULT $1 $([ "$2" -eq 0 ] && echo ok || echo FAIL) $3"
-}
-one_line() { tr -s '\n\t ' ' ' <<<"$*"; }
+. "${BASH_SOURCE[0]%/*}/common.sh"
 ping_pods() { in_pod "$1" ping -n -q -c "$3" -i 0.1 -W 5 "$(pod_address "$2")"; } # from, to, count
 received() { sed -n 's/.* \([0-9]*\) received.*/\1/p' <<<"$1"; }
 

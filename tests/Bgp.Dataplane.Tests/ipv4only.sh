@@ -1,14 +1,7 @@
 #!/bin/bash
 # Runs inside user-mode Linux without IPv6 (Ipv4OnlyTests.cs boots it); results as in dataplane.sh. Arguments: the repository, the binary.
 set -u
-root=$1 pipit=$2 state=/run/pipit-test
-. "$root/scripts/cluster.sh"
-mkdir -p "$state"
-
-result() { # name, status, detail
-    echo "RESULT $1 $([ "$2" -eq 0 ] && echo ok || echo FAIL) $3"
-}
-one_line() { tr -s '\n\t ' ' ' <<<"$*"; }
+. "${BASH_SOURCE[0]%/*}/common.sh"
 
 [ ! -e /proc/net/if_inet6 ] && [ ! -e /proc/sys/net/ipv6 ]; result no-ipv6 $? "$(one_line "$(cat /proc/cmdline)")"
 

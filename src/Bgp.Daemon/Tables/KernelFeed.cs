@@ -179,13 +179,13 @@ internal sealed class KernelFeed(RibLoop<Ipv4Prefix> v4, RibLoop<Ipv6Prefix> v6,
     {
         foreach ((InterfaceAddress address, bool added) in subnets)
         {
-            FibNextHops hops = new([new FibNextHop(default, address.Interface, OnLink: false)]);
             IpAddr network = address.Network;
             if (network.IsLoopback)
             {
                 continue;
             }
 
+            FibNextHops hops = new([new FibNextHop(default, address.Interface, OnLink: false)]);
             if (network.IsV6)
             {
                 nexthops.ApplyRoute(new KernelRoute<Ipv6Prefix>(Ipv6Prefix.Create(network, address.PrefixLength), KernelRouteType.Unicast, ProtocolKernel, 0, 0, 0, false, address.Address, hops), added, changed);
